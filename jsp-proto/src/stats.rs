@@ -1,0 +1,217 @@
+//! Counters. They only grow, cost an addition each, and name every reason for which a datagram is dropped.
+
+use core::fmt;
+use core::time::Duration;
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a datagram was dropped. Nothing that arrives is dropped without being counted under one of these.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum DropReason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl DropReason {
+            /// All reasons, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// A short name for metrics, in snake case.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// No bytes, or from this endpoint's own address.
+    Empty = "empty",
+    /// The header cannot be parsed or a length is out of bounds.
+    Malformed = "malformed",
+    /// A version this endpoint does not speak.
+    Version = "version",
+    /// No connection has this connection id.
+    UnknownConnection = "unknown_connection",
+    /// A kind of packet that this endpoint or this connection does not expect now.
+    Unexpected = "unexpected",
+    /// The outer seal of a handshake packet opened under no key id.
+    Seal = "seal",
+    /// The inner seal of a handshake message failed.
+    InnerSeal = "inner_seal",
+    /// A fragment that contradicts or repeats stored ones.
+    Fragment = "fragment",
+    /// A replay of a finished or failed handshake.
+    Tombstone = "tombstone",
+    /// A bound on handshakes was reached.
+    HandshakeLimit = "handshake_limit",
+    /// A bound on answers was reached.
+    AnswerLimit = "answer_limit",
+    /// The address token is invalid.
+    Token = "token",
+    /// Kept 1-RTT datagrams had no more room before the handshake was done.
+    TooEarly = "too_early",
+    /// The packet failed authentication.
+    Aead = "aead",
+    /// The packet number was seen before.
+    Duplicate = "duplicate",
+    /// The packet number is older than the replay window.
+    TooOld = "too_old",
+    /// The key phase is not one this connection uses.
+    KeyPhase = "key_phase",
+    /// A bound on gaps or partial messages was reached; the peer will send the data again.
+    Refused = "refused",
+    /// The connection is closed or closing.
+    Closed = "closed",
+}
+
+const REASONS: usize = DropReason::ALL.len();
+
+/// What an endpoint has done so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointStats {
+    /// Datagrams handed in.
+    pub datagrams_received: u64,
+    /// Their bytes.
+    pub bytes_received: u64,
+    /// Datagrams given out.
+    pub datagrams_sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// Connections that reached confirmation, both sides.
+    pub connections_confirmed: u64,
+    /// Connections that ended, for whatever reason.
+    pub connections_closed: u64,
+    /// Handshakes whose public-key work was begun.
+    pub handshakes_started: u64,
+    /// Clients refused by the program or by policy.
+    pub handshakes_refused: u64,
+    /// RETRY answers sent.
+    pub retries_sent: u64,
+    /// KEYINFO answers sent.
+    pub key_infos_sent: u64,
+    drops: [u64; REASONS],
+}
+
+impl Default for EndpointStats {
+    fn default() -> Self {
+        Self {
+            datagrams_received: 0,
+            bytes_received: 0,
+            datagrams_sent: 0,
+            bytes_sent: 0,
+            connections_confirmed: 0,
+            connections_closed: 0,
+            handshakes_started: 0,
+            handshakes_refused: 0,
+            retries_sent: 0,
+            key_infos_sent: 0,
+            drops: [0; REASONS],
+        }
+    }
+}
+
+impl EndpointStats {
+    /// Datagrams dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Datagrams dropped for any reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.drops.iter().sum()
+    }
+
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
+        if let Some(counter) = self.drops.get_mut(reason as usize) {
+            *counter += 1;
+        }
+    }
+}
+
+impl fmt::Debug for EndpointStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointStats")
+            .field("datagrams_received", &self.datagrams_received)
+            .field("datagrams_sent", &self.datagrams_sent)
+            .field("connections_confirmed", &self.connections_confirmed)
+            .field("connections_closed", &self.connections_closed)
+            .field("drops", &Drops(self))
+            .finish_non_exhaustive()
+    }
+}
+
+struct Drops<'a>(&'a EndpointStats);
+
+impl fmt::Debug for Drops<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = DropReason::ALL.iter().map(|&reason| (reason, self.0.dropped(reason)));
+        f.debug_map()
+            .entries(seen.filter(|&(_, count)| count > 0).map(|(reason, count)| (reason.name(), count)))
+            .finish()
+    }
+}
+
+/// The state of one connection in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnStats {
+    /// Smoothed round-trip time; the configured initial value before the first sample.
+    pub rtt: Duration,
+    /// The last round-trip sample, the peer's acknowledgement delay included; `None` before the first one.
+    pub latest_rtt: Option<Duration>,
+    /// Smallest round-trip sample of the last 5 to 10 minutes; `None` before the first one.
+    pub min_rtt: Option<Duration>,
+    /// How much round-trip samples differ from `rtt` on average; zero before the handshake is done.
+    pub rtt_variation: Duration,
+    /// Congestion window in bytes.
+    pub congestion_window: u64,
+    /// The rate at which packets are spread over a round trip, in bytes per second; 0 before the handshake is done.
+    pub pacing_rate: u64,
+    /// Bytes sent and neither acknowledged nor lost.
+    pub bytes_in_flight: u64,
+    /// Datagrams sent, handshake included.
+    pub datagrams_sent: u64,
+    /// Bytes of UDP payload sent.
+    pub bytes_sent: u64,
+    /// Datagrams that authenticated.
+    pub datagrams_received: u64,
+    /// Bytes of UDP payload in them.
+    pub bytes_received: u64,
+    /// Datagrams of this connection that were dropped.
+    pub datagrams_dropped: u64,
+    /// Packets sent, those of the handshake not included: what `packets_lost` is a part of.
+    pub packets_sent: u64,
+    /// Packets declared lost.
+    pub packets_lost: u64,
+    /// Packets declared lost that arrived after all.
+    pub packets_lost_spuriously: u64,
+    /// Bytes of stream data that were written into packets again, after a loss or in a probe.
+    pub bytes_retransmitted: u64,
+    /// Probe timeouts.
+    pub probe_timeouts: u64,
+    /// Probe timeouts since the peer last acknowledged something. Above 2 or 3 the path is probably gone.
+    pub probe_timeouts_in_row: u32,
+    /// Whether the path has proved to carry congestion marks (ECN).
+    pub ecn_capable: bool,
+    /// Received packets that carried a congestion mark.
+    pub ce_received: u64,
+    /// Received packets with nothing but PING and PADDING, beyond the
+    /// [bound](crate::config::bounds::EMPTY_PACKETS_PER_SECOND) up to which they are answered at once.
+    pub empty_packets_over_bound: u64,
+    /// The largest datagram sent on the path, in bytes of UDP payload.
+    pub datagram_size: u16,
+    /// Time from the first datagram of the handshake until it was complete on this side; `None` before.
+    pub handshake_time: Option<Duration>,
+    /// Streams that exist now, of both sides.
+    pub streams_open: u64,
+    /// Bytes accepted for sending and not settled yet, 32 per message included.
+    pub send_buffered: u64,
+    /// Bytes of stream data that the peer still lets this side send, over all streams.
+    pub send_credit: u64,
+    /// Bytes of memory held for received data.
+    pub receive_memory: u64,
+}
