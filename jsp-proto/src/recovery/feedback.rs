@@ -1,0 +1,303 @@
+//! What comes back: ACKs, timeouts, and what they say about packets (RFC 9002 section 6 and appendix A).
+
+use super::cc::{AckSample, LossSample, LostPacket};
+use super::loss::PersistentRun;
+use super::sent::{Packet, State};
+use super::{AckSummary, AckViolation, Fate, MAX_BACKOFF, PROBES, Recovery, Timeout};
+use crate::time::Instant;
+use crate::wire::{Ack, AckRanges};
+
+/// How long the ACK delay field counts: units of 8 microseconds in nanoseconds (specification section 4.1).
+const DELAY_UNIT: u64 = 8_000;
+/// Lost packets are remembered for this many probe timeouts, to recognise late ones.
+const REMEMBER_LOST: u64 = 3;
+
+/// What one ACK newly acknowledged.
+#[derive(Default)]
+struct Batch {
+    /// The largest packet.
+    newest: Option<(u64, Packet)>,
+    /// The largest packet that counted in flight.
+    newest_in_flight: Option<(u64, Packet)>,
+    eliciting: bool,
+    /// Packets sent with ECT(0).
+    marked: u64,
+    /// Every loss of the running congestion event has proved wrong.
+    undo: bool,
+}
+
+/// Packets declared lost together.
+#[derive(Default)]
+struct LostBatch {
+    packets: u32,
+    bytes: u64,
+    /// When the newest one that counted in flight was sent.
+    newest: Option<Instant>,
+    new_event: bool,
+}
+
+impl<R: Copy> Recovery<R> {
+    /// Takes an ACK. `sink` learns what became of each record; it is called before the result is returned.
+    ///
+    /// # Errors
+    /// An ACK of a number that was never used, with no state changed.
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Instant,
+        ack: &Ack<'_>,
+        handshake_confirmed: bool,
+        sink: &mut dyn FnMut(Fate, &R),
+    ) -> Result<AckSummary, AckViolation> {
+        self.check(&ack.ranges)?;
+        let prior_largest = self.largest_acked;
+        let prior_in_flight = self.sent.in_flight();
+        let mut summary = AckSummary::default();
+        self.thresholds.decay(now, self.rtt.smoothed());
+        let batch = self.acknowledge(now, &ack.ranges, &mut summary, sink);
+        let Some((largest, newest)) = batch.newest else {
+            return Ok(summary);
+        };
+        summary.largest_newly_acked = Some(largest);
+        self.largest_acked = prior_largest.max(Some(largest));
+
+        let sampled = batch.eliciting && largest == ack.ranges.largest();
+        let rtt = sampled.then(|| now.nanos_since(newest.sent_at));
+        if let Some(sample) = rtt {
+            let delay = ack.delay.saturating_mul(DELAY_UNIT);
+            let delay = if handshake_confirmed { delay.min(self.peer_max_ack_delay) } else { delay };
+            self.rtt.update(now, sample, delay);
+        }
+        if batch.undo {
+            self.controller.on_spurious(now);
+        }
+        if self.largest_acked > prior_largest {
+            summary.ce = self.ecn.on_ack(ack.ecn, batch.marked);
+        }
+        if summary.ce > 0
+            && let Some((_, packet)) = batch.newest_in_flight
+            && self.events.on_ce(now, packet.sent_at)
+        {
+            self.controller.on_ce(now, summary.ce);
+        }
+        self.detect_lost(now, &mut summary, sink);
+        self.tell_controller(now, &batch, &summary, prior_in_flight, rtt);
+        self.pto_count = 0;
+        self.probes = 0;
+        self.retire(now);
+        Ok(summary)
+    }
+
+    /// Refuses what no honest peer acknowledges (specification section 7, rows 19 and 20).
+    fn check(&self, ranges: &AckRanges<'_>) -> Result<(), AckViolation> {
+        if ranges.largest() >= self.sent.next_pn() {
+            return Err(AckViolation::Unsent);
+        }
+        let skipped = |range: core::ops::RangeInclusive<u64>| {
+            self.skipped.overlaps(*range.start()..range.end().saturating_add(1))
+        };
+        if ranges.iter().any(skipped) { Err(AckViolation::Skipped) } else { Ok(()) }
+    }
+
+    fn acknowledge(
+        &mut self,
+        now: Instant,
+        ranges: &AckRanges<'_>,
+        summary: &mut AckSummary,
+        sink: &mut dyn FnMut(Fate, &R),
+    ) -> Batch {
+        let mut batch = Batch::default();
+        for range in ranges.iter() {
+            let mut at = Some(*range.end());
+            while let Some(pn) = at.and_then(|from| self.sent.open_at_or_below(from))
+                && pn >= *range.start()
+            {
+                self.acknowledge_one(now, pn, &mut batch, summary, sink);
+                at = pn.checked_sub(1);
+            }
+        }
+        batch
+    }
+
+    fn acknowledge_one(
+        &mut self,
+        now: Instant,
+        pn: u64,
+        batch: &mut Batch,
+        summary: &mut AckSummary,
+        sink: &mut dyn FnMut(Fate, &R),
+    ) {
+        let Some(packet) = self.sent.settle(pn, State::Done { skip: 1 }) else { return };
+        batch.newest.get_or_insert((pn, packet));
+        if packet.flags.in_flight {
+            batch.newest_in_flight.get_or_insert((pn, packet));
+        }
+        batch.eliciting |= packet.flags.ack_eliciting;
+        batch.marked += u64::from(packet.ect);
+        summary.newly_acked += 1;
+        summary.newly_acked_eliciting += u32::from(packet.flags.ack_eliciting);
+        summary.acked_bytes += packet.flight_size();
+        let mut fate = Fate::Acked;
+        if let State::Lost { event } = packet.state {
+            fate = Fate::Late;
+            summary.late_packets += 1;
+            self.late_packets += 1;
+            if packet.flags.in_flight {
+                let distance = self.overtaken_by(pn, self.largest_acked.unwrap_or(pn));
+                self.thresholds.on_spurious(now, distance);
+                batch.undo |= self.events.on_spurious(event);
+            }
+        }
+        self.sent.for_each_record(&packet, |record| sink(fate, record));
+    }
+
+    /// How many packets later than `pn` have been sent up to `largest`.
+    fn overtaken_by(&self, pn: u64, largest: u64) -> u64 {
+        let distance = largest.saturating_sub(pn);
+        distance - self.skipped.covered_within(pn.min(largest)..largest)
+    }
+
+    fn tell_controller(
+        &mut self,
+        now: Instant,
+        batch: &Batch,
+        summary: &AckSummary,
+        prior_in_flight: u64,
+        rtt: Option<u64>,
+    ) {
+        let Some((pn, packet)) = batch.newest_in_flight else { return };
+        let bytes = summary.acked_bytes;
+        let min_rtt = self.rtt.minimum();
+        let rate = self.sampler.on_ack(now, bytes, packet.sent_at, &packet.mark, min_rtt);
+        self.controller.on_ack(&AckSample {
+            now,
+            bytes,
+            prior_in_flight,
+            in_flight: self.sent.in_flight(),
+            lost: summary.lost_bytes,
+            largest: pn,
+            largest_sent_at: packet.sent_at,
+            next_pn: self.sent.next_pn(),
+            rtt,
+            srtt: self.rtt.smoothed(),
+            min_rtt,
+            app_limited: packet.mark.app_limited,
+            rate,
+        });
+    }
+
+    /// Declares lost what the thresholds say, and sets the timer for what they will say (RFC 9002 section 6.1).
+    /// Lost packets are a prefix of the outstanding ones, so nothing is looked at twice.
+    fn detect_lost(&mut self, now: Instant, summary: &mut AckSummary, sink: &mut dyn FnMut(Fate, &R)) {
+        self.loss_at = None;
+        let Some(largest) = self.largest_acked else { return };
+        let prior_in_flight = self.sent.in_flight();
+        let delay = self.thresholds.time(&self.rtt);
+        let mut run = PersistentRun::default();
+        let mut batch = LostBatch::default();
+        let mut pn = self.sent.low();
+        while pn < largest
+            && let Some(packet) = self.sent.get(pn).copied()
+        {
+            if packet.is_outstanding() {
+                let overtaken = self.overtaken_by(pn, largest) >= self.thresholds.packets();
+                if !overtaken && packet.sent_at.plus_nanos(delay) > now {
+                    break;
+                }
+                self.lose(now, pn, &mut batch, sink);
+                if packet.flags.in_flight && packet.flags.ack_eliciting {
+                    run.on_lost(packet.sent_at, self.rtt.first_sample());
+                }
+            } else if matches!(packet.state, State::Done { .. }) && !packet.is_skipped() {
+                run.interrupt();
+            }
+            pn += 1;
+        }
+        self.sent.raise_low(pn);
+        self.loss_at = self
+            .sent
+            .outstanding_from(pn)
+            .take_while(|&(pn, _)| pn < largest)
+            .find(|(_, packet)| packet.flags.ack_eliciting)
+            .map(|(_, packet)| packet.sent_at.plus_nanos(delay));
+        summary.persistent = run.is_persistent(&self.rtt, self.peer_max_ack_delay);
+        self.report_losses(now, &batch, prior_in_flight, summary);
+    }
+
+    /// Settles one packet as lost.
+    fn lose(&mut self, now: Instant, pn: u64, batch: &mut LostBatch, sink: &mut dyn FnMut(Fate, &R)) {
+        let Some(flags) = self.sent.get(pn).map(|packet| packet.flags) else { return };
+        let sent_at = self.sent.get(pn).map_or(now, |packet| packet.sent_at);
+        let (event, new) = if flags.in_flight { self.events.on_loss(now, sent_at) } else { (0, false) };
+        let Some(packet) = self.sent.settle(pn, State::Lost { event }) else { return };
+        if packet.ect {
+            self.ecn.on_lost();
+        }
+        if flags.in_flight {
+            let bytes = packet.flight_size();
+            self.lost_packets += 1;
+            batch.packets += 1;
+            batch.bytes += bytes;
+            self.sampler.on_lost(bytes);
+            batch.newest = batch.newest.max(Some(sent_at));
+            batch.new_event |= new;
+            let lost_total = self.sampler.lost();
+            self.controller.on_packet_lost(&LostPacket { pn, bytes, sent_at, mark: packet.mark, lost_total });
+        }
+        self.sent.for_each_record(&packet, |record| sink(Fate::Lost, record));
+    }
+
+    fn report_losses(&mut self, now: Instant, batch: &LostBatch, prior_in_flight: u64, summary: &mut AckSummary) {
+        summary.lost_packets += batch.packets;
+        summary.lost_bytes += batch.bytes;
+        let Some(largest_sent_at) = batch.newest else { return };
+        if summary.persistent {
+            self.events.persist();
+            self.rtt.forget_minimum(now);
+        }
+        self.controller.on_loss(&LossSample {
+            now,
+            bytes: batch.bytes,
+            packets: batch.packets,
+            largest_sent_at,
+            new_event: batch.new_event,
+            persistent: summary.persistent,
+            prior_in_flight,
+            in_flight: self.sent.in_flight(),
+        });
+    }
+
+    /// Does what is due at [`deadline`](Self::deadline). After a probe timeout the records of the two oldest packets
+    /// that the peer has to acknowledge are shown as [`Fate::Probe`], so that probes carry data.
+    pub(crate) fn on_timeout(&mut self, now: Instant, sink: &mut dyn FnMut(Fate, &R)) -> Timeout {
+        if let Some(at) = self.loss_at {
+            if at > now {
+                return Timeout::Nothing;
+            }
+            let mut summary = AckSummary::default();
+            let settled = self.sent.low();
+            self.timer_from = now;
+            self.detect_lost(now, &mut summary, sink);
+            self.retire(now);
+            return if self.sent.low() > settled { Timeout::Lost } else { Timeout::Nothing };
+        }
+        if self.pto_at().is_none_or(|at| at > now) {
+            return Timeout::Nothing;
+        }
+        self.pto_count = (self.pto_count + 1).min(MAX_BACKOFF);
+        self.timer_from = now;
+        self.probes = PROBES;
+        self.sent
+            .outstanding_from(self.sent.low())
+            .filter(|(_, packet)| packet.flags.ack_eliciting)
+            .take(usize::from(PROBES))
+            .for_each(|(_, packet)| self.sent.for_each_record(packet, |record| sink(Fate::Probe, record)));
+        self.retire(now);
+        Timeout::Probe
+    }
+
+    /// Forgets what is settled; lost packets after three probe timeouts.
+    fn retire(&mut self, now: Instant) {
+        let age = self.rtt.pto(self.peer_max_ack_delay).saturating_mul(REMEMBER_LOST);
+        self.sent.retire(Instant::from_nanos(now.as_nanos().saturating_sub(age)));
+    }
+}
