@@ -1,0 +1,152 @@
+//! The table of bounds (specification section 7): what can grow, how far, and what happens there.
+//!
+//! | bound | default | at the bound |
+//! | --- | --- | --- |
+//! | [`KEY_IDS_TRIED`] | 4 per fragment | fragment dropped |
+//! | [`Bounds::reassembly_entries`] | 4096 | validated: oldest incomplete dropped; unvalidated: new one dropped |
+//! | [`Bounds::reassembly_per_prefix`] | 32 | token-less first fragment is answered by RETRY |
+//! | [`REASSEMBLY_LIFETIME`] | 5 s | entry freed |
+//! | [`Bounds::half_open`] | 4096 | fragment dropped |
+//! | [`Bounds::half_open_per_prefix`] | 64 | token-less first fragment is answered by RETRY |
+//! | [`HALF_OPEN_LIFETIME`] | 5 s | connection freed |
+//! | [`Bounds::kem_jobs_per_second`], burst | 1000, 200 | completion left out; the client's resend tries again |
+//! | [`Bounds::kem_queue`] | 256 | completion left out |
+//! | [`Bounds::tombstones`], [`TOMBSTONE_LIFETIME`] | 8192, 5 s | oldest forgotten |
+//! | [`Bounds::retries_per_second`], burst | 20,000, 20,000 | RETRY left out |
+//! | [`Bounds::key_infos_per_second`], burst | 2000, 2000 | KEYINFO left out |
+//! | [`Bounds::connections`] | 100,000 | client refused silently |
+//! | [`AMPLIFICATION`] | 3 x bytes received | sending waits, no timer grows |
+//! | [`UNCONFIRMED_DATAGRAMS`] | 10, plus 1 per datagram received | sending waits |
+//! | [`FORGED_INNER`] | 8 per probe timeout | further answers ignored |
+//! | redirections of a client | 3 by RETRY, 3 by KEYINFO | further ones ignored |
+//! | [`EARLY_DATAGRAMS`] | 4 | datagram dropped |
+//! | [`AEAD_FAILURES`] | 2^36 per connection | closed with AEAD_LIMIT |
+//! | [`AEAD_FAILURES_PER_SECOND`] | 10,000 per connection | its datagrams dropped unopened for 1 s |
+//! | replay window | 2048 packet numbers | older packet dropped |
+//! | acknowledgement ranges | 64 kept, 32 sent, 64 parsed | oldest forgotten, rest ignored |
+//! | acknowledgement of an unsent or skipped packet | 0 | closed with PROTOCOL_VIOLATION |
+//! | [`EMPTY_PACKETS_PER_SECOND`] | 100 | acknowledged only after the delay, and counted |
+//! | acknowledgements at once on request | 1 per eighth of a round trip | acknowledged as usual |
+//! | answers to path challenges | 1 pending | the latest challenge is answered |
+//! | sent packets remembered | 65,536 | sending waits |
+//! | skipped packet numbers remembered | 64, about one per window | oldest forgotten |
+//! | wait between probes | 3 s, or twice the probe timeout if longer | stops doubling |
+//! | memory of sent packets while none is in flight | 256 packets | given back |
+//! | [`Bounds::receive_memory`] | 1 GiB | 80 %: windows stop growing; 90 %: no new credit; 100 %: the connection with the most unread data closed with EXCESSIVE_LOAD |
+//! | receive windows | up to [`MAX_RECEIVE_WINDOW`], [`MAX_STREAM_RECEIVE_WINDOW`] | closed with FLOW_CONTROL |
+//! | memory of a stream's received data | 2 windows; 256 KiB while it is empty | no credit; given back |
+//! | gaps in a byte stream | 256 | packet not accepted |
+//! | gaps in a message stream | max(256, window / 1200) | packet not accepted |
+//! | pieces remembered of a message stream | max(1024, window / 8) | packet not accepted |
+//! | partial messages of a connection | max(64, connection window / 1200) | packet not accepted |
+//! | packets not accepted | 1024 per second | closed with BUFFER_EXCEEDED |
+//! | message received | [`ConfigBuilder::max_message_size`](super::ConfigBuilder::max_message_size) | closed with MESSAGE_TOO_LARGE |
+//! | [`STREAMS_PER_TYPE`] | 100 | closed with STREAM_LIMIT |
+//! | streams that the peer resets | 200, then 50 per second | their places are given back later |
+//! | frames that move nothing (STOP_SENDING, early resets, BLOCKED, priorities) | 200 per second, 400 at once | priorities ignored; 4000 over: closed with EXCESSIVE_LOAD |
+//! | BLOCKED frames sent | 20 per second, 20 at once | left out |
+//! | credit before the server's parameters | [`FLOOR_MAX_DATA`], [`FLOOR_MAX_STREAM_DATA`], [`FLOOR_MAX_STREAMS`] | sending and opening wait |
+//! | parameters | 2 KiB, 64 entries, once | closed with PARAMETER |
+//! | [`REASON_LEN`] | 128 bytes | cut |
+//! | [`SEND_BUFFER`], [`STREAM_SEND_BUFFER`] | 16 MiB, 4 MiB, a message counts 32 bytes more | `SendError::Blocked` |
+//! | best-effort queue | 1024 messages, [`BEST_EFFORT_QUEUE_AGE`] | oldest dropped as expired |
+//! | untold outcomes | 1024 per connection | `SendError::Blocked` for tracked messages |
+//! | untold events of streams | one of each kind per stream | - |
+//! | [`Bounds::stateless_queue`] | 256 answers | answer left out |
+//! | [`Bounds::undecided`] | 256 incoming | fragment dropped |
+
+use core::time::Duration;
+
+pub use crate::wire::params::{FLOOR_MAX_DATA, FLOOR_MAX_STREAM_DATA, FLOOR_MAX_STREAMS};
+
+/// Key ids tried for one fragment: current, next, previous and, with an open key fetch, the zero id.
+pub const KEY_IDS_TRIED: usize = 4;
+/// How long fragments of a client's first message are kept.
+pub const REASSEMBLY_LIFETIME: Duration = Duration::from_secs(5);
+/// How long a connection may stay unconfirmed on a server, and the program may take to decide about a client.
+pub const HALF_OPEN_LIFETIME: Duration = Duration::from_secs(5);
+/// How long a finished or failed attempt is remembered so that its replay costs nothing.
+pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(5);
+/// Bytes that may be sent to an unproven address for each byte received from it.
+pub const AMPLIFICATION: u64 = 3;
+/// Datagrams an unconfirmed server connection with a validated address may send.
+pub const UNCONFIRMED_DATAGRAMS: u64 = 10;
+/// Server answers whose inner seal fails before a client ignores answers until its next probe timeout.
+pub const FORGED_INNER: u32 = 8;
+/// 1-RTT datagrams a client keeps while it waits for the server's answer.
+pub const EARLY_DATAGRAMS: usize = 4;
+/// Failed packet openings over the life of a connection (RFC 9001 section 6.6).
+pub const AEAD_FAILURES: u64 = 1 << 36;
+/// Failed packet openings in one second.
+pub const AEAD_FAILURES_PER_SECOND: u64 = 10_000;
+/// Received packets in one second with nothing but PING and PADDING that are acknowledged as promptly as others.
+pub const EMPTY_PACKETS_PER_SECOND: u32 = 100;
+/// Default maximum of the connection's receive window.
+pub const MAX_RECEIVE_WINDOW: u64 = 24 << 20;
+/// Default maximum of one stream's receive window.
+pub const MAX_STREAM_RECEIVE_WINDOW: u64 = 6 << 20;
+/// Default number of open streams of each type.
+pub const STREAMS_PER_TYPE: u64 = 100;
+/// Default bytes waiting for delivery on one connection.
+pub const SEND_BUFFER: u64 = 16 << 20;
+/// Default bytes waiting for delivery on one stream.
+pub const STREAM_SEND_BUFFER: u64 = 4 << 20;
+/// Default time a best-effort message may wait.
+pub const BEST_EFFORT_QUEUE_AGE: Duration = Duration::from_millis(100);
+/// The longest reason of a close, in bytes.
+pub const REASON_LEN: usize = crate::wire::frame::MAX_REASON;
+
+/// The bounds a server may want to move. See the [table](self).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bounds {
+    /// Clients whose first message is being reassembled.
+    pub reassembly_entries: usize,
+    /// The same from one /24 (IPv4) or /64 (IPv6) without a valid token.
+    pub reassembly_per_prefix: u32,
+    /// Connections that are not confirmed yet.
+    pub half_open: usize,
+    /// The same from one /24 or /64 without a valid token.
+    pub half_open_per_prefix: u32,
+    /// Handshakes begun per second.
+    pub kem_jobs_per_second: u32,
+    /// Handshakes begun at once.
+    pub kem_burst: u32,
+    /// Jobs handed out or waiting.
+    pub kem_queue: usize,
+    /// Finished or failed attempts remembered.
+    pub tombstones: usize,
+    /// RETRY answers per second.
+    pub retries_per_second: u32,
+    /// KEYINFO answers per second.
+    pub key_infos_per_second: u32,
+    /// Connections of the endpoint, both sides.
+    pub connections: usize,
+    /// Bytes held for all connections' received data.
+    pub receive_memory: u64,
+    /// Answers waiting that belong to no connection.
+    pub stateless_queue: usize,
+    /// Clients the program has not decided about.
+    pub undecided: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            reassembly_entries: 4096,
+            reassembly_per_prefix: 32,
+            half_open: 4096,
+            half_open_per_prefix: 64,
+            kem_jobs_per_second: 1000,
+            kem_burst: 200,
+            kem_queue: 256,
+            tombstones: 8192,
+            retries_per_second: 20_000,
+            key_infos_per_second: 2000,
+            connections: 100_000,
+            receive_memory: 1 << 30,
+            stateless_queue: 256,
+            undecided: 256,
+        }
+    }
+}

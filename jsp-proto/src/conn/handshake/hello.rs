@@ -1,0 +1,92 @@
+//! The parameters both sides exchange in the handshake, from and to the configuration (specification section 4.10).
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::config::{ClientConfig, Config};
+use crate::wire::cursor::{Full, Writer};
+use crate::wire::params::{Extras, Params, ParamsContext, Protocols, encode_params};
+use crate::wire::{Side, StreamKind, StreamType};
+
+/// What this side grants its peer.
+pub(crate) fn local_params(config: &Config, side: Side) -> Params {
+    let transport = &config.transport;
+    let mut streams = [0; 16];
+    for ty in StreamType::ALL {
+        // Block-encoded streams exist only together with compression.
+        let offered = ty.initiator() == side.peer() && ty.kind() != StreamKind::Blocks;
+        if let Some(slot) = streams.get_mut(ty.as_usize()) {
+            *slot = if offered { transport.max_streams } else { 0 };
+        }
+    }
+    Params {
+        max_idle_timeout_ms: millis(transport.idle_timeout),
+        max_udp_payload: u64::from(transport.max_udp_payload),
+        initial_max_data: transport.receive_window,
+        initial_max_stream_data: transport.stream_receive_window,
+        initial_max_streams: streams,
+        max_ack_delay_ms: millis(transport.max_ack_delay),
+        max_message_size: transport.max_message_size,
+        fec_max_symbols: 0,
+        fec_schemes: 0,
+        ..Params::default()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(crate::wire::varint::MAX)
+}
+
+/// Names as the wire lists them; the default protocol when there are none.
+pub(crate) fn protocol_list(names: &[Box<[u8]>]) -> Vec<u8> {
+    if names.is_empty() {
+        return b"\x03jsp".to_vec();
+    }
+    let mut list = Vec::new();
+    for name in names {
+        list.push(name.len() as u8);
+        list.extend_from_slice(name);
+    }
+    list
+}
+
+/// The largest P1 (specification section 13, item 10).
+const MAX_P1: usize = 1940;
+/// The largest PARAMS.
+const MAX_PARAMS: usize = 1100;
+
+/// The client's parameters, sealed in its first message.
+pub(crate) fn client_params(config: &Config, client: &ClientConfig) -> Result<Vec<u8>, Full> {
+    let protocols = protocol_list(&client.protocols);
+    let identity = client.identity.as_deref().map(crate::crypto::SecretKey::public);
+    let key_id = identity.map(crate::crypto::PublicKey::key_id);
+    let extras = Extras {
+        app_protocols: Protocols::from_encoded(&protocols),
+        client_key_id: key_id.as_ref().filter(|_| !client.identity_inline).map(|id| id.as_bytes()),
+        client_key: identity.filter(|_| client.identity_inline).map(|key| &key.as_bytes()[..]),
+        psk_id: client.psk.as_ref().map(|(id, _)| &**id),
+        app_token: (!client.app_token.is_empty()).then_some(&*client.app_token),
+        ..Extras::default()
+    };
+    encoded(&local_params(config, Side::Client), &extras, ParamsContext::P1, MAX_P1)
+}
+
+/// The server's parameters, sent in its first 1-RTT packet.
+pub(crate) fn server_params(config: &Config, reset_token: [u8; 16], protocol: &[u8]) -> Result<Box<[u8]>, Full> {
+    let mut protocols = vec![protocol.len() as u8];
+    protocols.extend_from_slice(protocol);
+    let extras = Extras { app_protocols: Protocols::from_encoded(&protocols), ..Extras::default() };
+    let params = Params { reset_token: Some(reset_token), ..local_params(config, Side::Server) };
+    encoded(&params, &extras, ParamsContext::ServerParams, MAX_PARAMS).map(Vec::into_boxed_slice)
+}
+
+fn encoded(params: &Params, extras: &Extras<'_>, context: ParamsContext, max: usize) -> Result<Vec<u8>, Full> {
+    let mut bytes = vec![0; max];
+    let mut writer = Writer::new(&mut bytes);
+    encode_params(params, extras, context, &mut writer)?;
+    let len = writer.position();
+    bytes.truncate(len);
+    Ok(bytes)
+}

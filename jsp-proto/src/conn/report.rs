@@ -1,0 +1,57 @@
+//! What a connection says about itself.
+
+use super::Connection;
+use crate::crypto::kdf;
+use crate::stats::ConnStats;
+use crate::stream::Streams;
+
+impl Connection {
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    pub(crate) fn streams_mut(&mut self) -> &mut Streams {
+        &mut self.streams
+    }
+
+    /// Whether data flows in both directions.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.life.is_live() && self.secure.is_some() && self.server.is_none() && self.params_due.is_none()
+    }
+
+    pub(crate) fn protocol(&self) -> &[u8] {
+        &self.protocol
+    }
+
+    pub(crate) fn stats(&self) -> ConnStats {
+        let mut stats = self.stats;
+        let streams = self.streams.stats();
+        stats.streams_open = streams.open;
+        stats.send_buffered = streams.send_buffered;
+        stats.send_credit = streams.send_credit;
+        stats.bytes_retransmitted = streams.retransmitted;
+        stats.receive_memory = self.receive_memory();
+        stats.rtt = self.config.transport.initial_rtt;
+        if let Some(secure) = &self.secure {
+            let recovery = &secure.recovery;
+            stats.rtt = recovery.srtt();
+            stats.latest_rtt = recovery.has_rtt().then(|| recovery.latest_rtt());
+            stats.min_rtt = recovery.has_rtt().then(|| recovery.min_rtt());
+            stats.rtt_variation = recovery.rtt_var();
+            stats.pacing_rate = recovery.pacing_rate();
+            stats.congestion_window = recovery.cwnd();
+            stats.bytes_in_flight = recovery.bytes_in_flight();
+            stats.packets_sent = recovery.sent_packets();
+            stats.packets_lost = recovery.lost_packets();
+            stats.packets_lost_spuriously = recovery.late_packets();
+            stats.probe_timeouts_in_row = recovery.pto_count();
+            stats.ecn_capable = recovery.is_ecn_capable();
+        }
+        stats
+    }
+
+    pub(crate) fn export_key(&self, label: &[u8], context: &[u8], out: &mut [u8]) -> Option<()> {
+        let secure = self.secure.as_ref()?;
+        kdf::exporter(&secure.exporter, label, context, out).ok()
+    }
+}

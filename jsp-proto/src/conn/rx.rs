@@ -1,0 +1,273 @@
+//! Receiving: opens packets and hands their frames to the parts (specification sections 3.1 to 3.5).
+//!
+//! A packet is read twice. The first reading changes nothing: it finds frames that cannot be parsed, and data that a
+//! bound does not let in; such a packet counts as not received. The second reading acts.
+
+use alloc::boxed::Box;
+
+use super::close::Life;
+use super::control::ControlEvent;
+use super::secure::Verdict;
+use super::{Connection, Record};
+use crate::Ecn;
+use crate::config::bounds;
+use crate::crypto::{Freshness, packet};
+use crate::error::{TransportError, Violation};
+use crate::event::Event;
+use crate::recovery::Fate;
+use crate::stats::DropReason;
+use crate::stream::{Admit, LossContext};
+use crate::time::Instant;
+use crate::wire::cursor::Reader;
+use crate::wire::frame::Frame;
+use crate::wire::header::{RESERVED_BIT, ShortFlags, decode_packet_number};
+use crate::wire::params::{DEFAULT_PROTOCOL, ParamsContext, Protocols, decode_params};
+use crate::wire::{Ack, FrameError, Side};
+
+/// A fault in a packet, with the type of the frame that is to blame; 0 if none is.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    violation: Violation,
+    frame_type: u64,
+}
+
+impl Fault {
+    fn of(frame: &Frame<'_>, violation: Violation) -> Self {
+        Self { violation, frame_type: frame.type_code() }
+    }
+}
+
+impl From<FrameError> for Fault {
+    fn from(error: FrameError) -> Self {
+        Self { violation: Violation::new(error.transport_error(), error.reason()), frame_type: error.frame_type() }
+    }
+}
+
+/// What the first reading found.
+struct Survey {
+    eliciting: bool,
+    /// Nothing but PING and PADDING.
+    empty: bool,
+    immediate: bool,
+    refused: bool,
+}
+
+impl Connection {
+    /// Takes a short-header datagram. An error says why it was dropped; it may have closed the connection.
+    pub(crate) fn handle_packet(&mut self, now: Instant, ecn: Ecn, datagram: &mut [u8]) -> Result<(), DropReason> {
+        let outcome = self.open_and_read(now, ecn, datagram);
+        match outcome {
+            Ok(()) => {
+                self.stats.datagrams_received += 1;
+                self.stats.bytes_received += datagram.len() as u64;
+            }
+            Err(_) => self.stats.datagrams_dropped += 1,
+        }
+        outcome
+    }
+
+    fn open_and_read(&mut self, now: Instant, ecn: Ecn, datagram: &mut [u8]) -> Result<(), DropReason> {
+        match &mut self.life {
+            Life::Connecting | Life::Open | Life::Flushing(_) => {}
+            Life::Closing { answer, .. } => {
+                answer.on_packet();
+                return Err(DropReason::Closed);
+            }
+            Life::Draining | Life::Over => return Err(DropReason::Closed),
+        }
+        if self.secure.is_none() {
+            return self.keep_early(datagram);
+        }
+        let len = datagram.len() as u64;
+        let (pn, payload) = self.open(now, datagram)?;
+        self.path.on_received(len);
+        if self.side == Side::Server && !self.confirmed {
+            self.confirm_as_server(now);
+        }
+        self.idle.since = now;
+        self.idle.spoke = false;
+        let Some(payload) = datagram.get(payload) else { return Err(DropReason::Malformed) };
+        match self.read(now, ecn, pn, payload) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(DropReason::Refused),
+            Err(Fault { violation, frame_type }) => {
+                self.fail(now, violation, frame_type);
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps a datagram for when there are keys.
+    fn keep_early(&mut self, datagram: &[u8]) -> Result<(), DropReason> {
+        let usable = self.client.is_some() && datagram.len() <= usize::from(self.config.transport.max_udp_payload);
+        if !usable || self.early.len() >= bounds::EARLY_DATAGRAMS {
+            return Err(DropReason::TooEarly);
+        }
+        self.early.push(Box::from(datagram));
+        Ok(())
+    }
+
+    /// Removes protection. Gives the packet number and where the frames are.
+    fn open(&mut self, now: Instant, datagram: &mut [u8]) -> Result<(u64, core::ops::Range<usize>), DropReason> {
+        let Some(secure) = self.secure.as_deref_mut() else { return Err(DropReason::TooEarly) };
+        if secure.failures.blocked(now) {
+            return Err(DropReason::Aead);
+        }
+        let pn_at = 1 + self.local_cid.len();
+        let header = packet::unprotect(secure.rx.header(), datagram, pn_at).map_err(|_| DropReason::Malformed)?;
+        let expected = secure.replay.largest().map_or(0, |largest| largest + 1);
+        let pn = decode_packet_number(header.truncated_pn, header.pn_len, expected);
+        let fresh = secure.replay.check(pn);
+        let payload_at = pn_at + header.pn_len;
+        // A flipped key phase has no key here; it fails as any forged packet does.
+        let phase_fits = !ShortFlags::from_first_byte(header.first).key_phase;
+        let opened = if phase_fits { secure.rx.open(datagram, payload_at, pn).ok() } else { None };
+        let Some(len) = opened else {
+            if secure.failures.on_failure(now) == Verdict::Close {
+                self.fail(now, Violation::new(TransportError::AEAD_LIMIT, "too many forged packets"), 0);
+            }
+            return Err(if phase_fits { DropReason::Aead } else { DropReason::KeyPhase });
+        };
+        match fresh {
+            Freshness::Fresh => {}
+            Freshness::Duplicate => return Err(DropReason::Duplicate),
+            Freshness::TooOld => return Err(DropReason::TooOld),
+        }
+        if header.first & RESERVED_BIT != 0 {
+            self.fail(now, Violation::new(TransportError::PROTOCOL_VIOLATION, "reserved bit set"), 0);
+            return Err(DropReason::Malformed);
+        }
+        Ok((pn, payload_at..payload_at + len))
+    }
+
+    /// Reads an authentic packet. False if it counts as not received.
+    fn read(&mut self, now: Instant, ecn: Ecn, pn: u64, payload: &[u8]) -> Result<bool, Fault> {
+        let survey = self.survey(payload)?;
+        if survey.refused {
+            self.streams.on_refused(now).map_err(|violation| Fault { violation, frame_type: 0 })?;
+            return Ok(false);
+        }
+        if let Some(secure) = &mut self.secure {
+            secure.replay.insert(pn);
+            if survey.empty && survey.eliciting {
+                self.stats.empty_packets_over_bound += u64::from(!secure.acks.on_empty_packet(now, pn, ecn));
+            } else {
+                secure.acks.on_packet(now, pn, survey.eliciting, ecn, survey.immediate);
+            }
+        }
+        if ecn == Ecn::Ce {
+            self.stats.ce_received += 1;
+        }
+        let mut reader = Reader::new(payload);
+        while !reader.is_empty() {
+            let frame = Frame::decode(&mut reader)?;
+            self.act(now, &frame).map_err(|violation| Fault::of(&frame, violation))?;
+            if !self.life.is_live() {
+                break;
+            }
+        }
+        self.finish_flush(now);
+        Ok(true)
+    }
+
+    fn survey(&self, payload: &[u8]) -> Result<Survey, Fault> {
+        let mut survey = Survey { eliciting: false, empty: true, immediate: false, refused: false };
+        let mut reader = Reader::new(payload);
+        if reader.is_empty() {
+            let violation = Violation::new(TransportError::PROTOCOL_VIOLATION, "a packet without frames");
+            return Err(Fault { violation, frame_type: 0 });
+        }
+        while !reader.is_empty() {
+            let frame = Frame::decode(&mut reader)?;
+            survey.eliciting |= frame.is_ack_eliciting();
+            survey.empty &= matches!(frame, Frame::Ping | Frame::Padding { .. });
+            survey.immediate |= matches!(frame, Frame::ImmediateAck);
+            if frame.is_stream_frame() {
+                let admit = self.streams.check(&frame).map_err(|violation| Fault::of(&frame, violation))?;
+                survey.refused |= admit == Admit::Refuse;
+            }
+        }
+        Ok(survey)
+    }
+
+    /// Hands one frame to the part it belongs to.
+    fn act(&mut self, now: Instant, frame: &Frame<'_>) -> Result<(), Violation> {
+        match frame {
+            Frame::Ack(ack) => self.on_ack(now, ack)?,
+            Frame::Close(close) => self.on_farewell(now, close),
+            Frame::Params(_) | Frame::HandshakeDone | Frame::NewToken(_) => self.on_control(frame)?,
+            Frame::PathChallenge(data) => self.path.on_challenge(*data),
+            Frame::AckFreq(_) => {
+                // Only for peers that were told of a minimum delay.
+                return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK_FREQ was not offered"));
+            }
+            Frame::Recovered(_) => {
+                return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "RECOVERED without coded packets"));
+            }
+            Frame::RetireCid { .. } => {
+                return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "the only connection id is in use"));
+            }
+            frame if frame.is_stream_frame() => self.streams.on_frame(now, frame)?,
+            // PADDING, PING and IMMEDIATE_ACK have done their work; the rest was not asked for and does no harm.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_ack(&mut self, now: Instant, ack: &Ack<'_>) -> Result<(), Violation> {
+        let Self { secure: Some(secure), streams, control, .. } = self else { return Ok(()) };
+        let context = LossContext { now, srtt: secure.recovery.srtt() };
+        let acks = &mut secure.acks;
+        let confirmed = self.confirmed;
+        let summary = secure.recovery.on_ack(now, ack, confirmed, &mut |fate, record: &Record| match (fate, record) {
+            (Fate::Acked | Fate::Late, Record::Stream(record)) => streams.on_acked(now, record),
+            (Fate::Acked | Fate::Late, Record::Ack(record)) => acks.on_acked(*record),
+            (Fate::Acked | Fate::Late, Record::Control(record)) => control.on_acked(*record),
+            (Fate::Lost, Record::Stream(record)) => streams.on_lost(context, record),
+            (Fate::Lost, Record::Control(record)) => control.on_lost(*record),
+            _ => {}
+        });
+        let violation = |_| Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK of a packet that was not sent");
+        let summary = summary.map_err(violation)?;
+        streams.on_rtt(secure.recovery.srtt());
+        secure.acks.set_rtt(secure.recovery.srtt());
+        if summary.newly_acked > 0 {
+            self.confirm_as_client();
+            self.extend_linger(now);
+        }
+        Ok(())
+    }
+
+    fn on_control(&mut self, frame: &Frame<'_>) -> Result<(), Violation> {
+        match self.control.on_frame(frame)? {
+            ControlEvent::Params(bytes) => self.on_server_params(bytes),
+            ControlEvent::Confirmed => {
+                self.confirm_as_client();
+                Ok(())
+            }
+            ControlEvent::None => Ok(()),
+        }
+    }
+
+    fn on_server_params(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+        let parameter = |_| Violation::new(TransportError::PARAMETER, "the server's parameters");
+        let (params, extras) = decode_params(bytes, ParamsContext::ServerParams).map_err(parameter)?;
+        let chosen = extras.app_protocols.and_then(|names| names.iter().next()).unwrap_or(DEFAULT_PROTOCOL);
+        let offered = core::mem::take(&mut self.offered);
+        if !Protocols::from_encoded(&offered).is_some_and(|names| names.iter().any(|name| name == chosen)) {
+            return Err(Violation::new(
+                TransportError::APP_PROTOCOL,
+                "the server chose a protocol that was not offered",
+            ));
+        }
+        self.protocol = Box::from(chosen);
+        self.apply_peer_params(&params);
+        self.params_due = None;
+        // Not earlier: a program that opens streams at once should meet the real limits, not the floor.
+        self.events.push_back(Event::Connected);
+        if self.confirmed {
+            self.events.push_back(Event::HandshakeConfirmed);
+        }
+        Ok(())
+    }
+}

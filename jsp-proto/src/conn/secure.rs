@@ -1,0 +1,111 @@
+//! What exists once the handshake has given keys: packet protection in both directions, and the memory of what was
+//! sent and received under them.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use super::{Connection, Record};
+use crate::config::{Congestion, bounds};
+use crate::crypto::{PacketKeys, Prk, ReplayWindow, Secrets};
+use crate::recovery::{Acks, Cubic, Recovery, Settings};
+use crate::time::Instant;
+use crate::wire::Side;
+
+/// Packet protection and recovery of one connection.
+pub(super) struct Secure {
+    pub(super) tx: PacketKeys,
+    pub(super) rx: PacketKeys,
+    pub(super) replay: ReplayWindow,
+    pub(super) acks: Acks,
+    pub(super) recovery: Recovery<Record>,
+    pub(super) exporter: Prk,
+    pub(super) failures: Failures,
+}
+
+impl Connection {
+    pub(super) fn secure_from(&mut self, now: Instant, secrets: &Secrets, rtt: Option<Duration>) -> Box<Secure> {
+        let (tx, rx) = match self.side {
+            Side::Client => (&secrets.client, &secrets.server),
+            Side::Server => (&secrets.server, &secrets.client),
+        };
+        let transport = &self.config.transport;
+        let max_datagram = self.stats.datagram_size;
+        let controller = match transport.congestion {
+            Congestion::Cubic => Box::new(Cubic::new(max_datagram)),
+        };
+        let initial_rtt = rtt.unwrap_or(transport.initial_rtt);
+        let settings = Settings { initial_rtt, ..Settings::new(max_datagram, controller) };
+        Box::new(Secure {
+            tx: PacketKeys::from_secret(tx),
+            rx: PacketKeys::from_secret(rx),
+            replay: ReplayWindow::new(),
+            acks: Acks::new(transport.max_ack_delay),
+            recovery: Recovery::new(now, settings, self.rng.fork()),
+            exporter: Prk::new(*secrets.exporter.as_bytes()),
+            failures: Failures::default(),
+        })
+    }
+}
+
+/// Counts packets that fail authentication (specification section 3.5).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Failures {
+    total: u64,
+    in_second: u64,
+    second_began: Instant,
+    blocked_until: Option<Instant>,
+}
+
+/// What a failure leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    GoOn,
+    /// The integrity limit of the cipher is reached.
+    Close,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Failures {
+    /// Whether packets are dropped unopened for now.
+    pub(super) fn blocked(&self, now: Instant) -> bool {
+        self.blocked_until.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn on_failure(&mut self, now: Instant) -> Verdict {
+        if now - self.second_began >= SECOND {
+            self.second_began = now;
+            self.in_second = 0;
+        }
+        self.total += 1;
+        self.in_second += 1;
+        if self.in_second > bounds::AEAD_FAILURES_PER_SECOND {
+            self.blocked_until = Some(now + SECOND);
+        }
+        if self.total >= bounds::AEAD_FAILURES { Verdict::Close } else { Verdict::GoOn }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_of_failures_blocks_for_a_second() {
+        let mut failures = Failures::default();
+        let now = Instant::from_nanos(5_000_000_000);
+        for _ in 0..bounds::AEAD_FAILURES_PER_SECOND {
+            assert_eq!(failures.on_failure(now), Verdict::GoOn);
+        }
+        assert!(!failures.blocked(now));
+        failures.on_failure(now);
+        assert!(failures.blocked(now));
+        assert!(!failures.blocked(now + SECOND));
+    }
+
+    #[test]
+    fn the_integrity_limit_closes() {
+        let mut failures = Failures { total: bounds::AEAD_FAILURES - 1, ..Failures::default() };
+        assert_eq!(failures.on_failure(Instant::ZERO), Verdict::Close);
+    }
+}

@@ -1,0 +1,249 @@
+//! Sending: asks the parts for frames and seals them (specification sections 3.1 and 4.8). Knows the order of the
+//! parts, and no frame.
+
+use super::close::Life;
+use super::{Connection, Record};
+use crate::Ecn;
+use crate::crypto::TAG_LEN;
+use crate::recovery::{Flags, Permit, Recovery};
+use crate::time::Instant;
+use crate::wire::Cid;
+use crate::wire::cursor::Writer;
+use crate::wire::header::{ShortFlags, first_byte};
+
+/// What a call to send has produced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Nothing,
+    /// There is something to send, and it needs a buffer of this size.
+    NeedBuffer(usize),
+    /// `len` bytes: datagrams of `segment` bytes each, the last possibly shorter.
+    Datagrams {
+        len: usize,
+        segment: usize,
+        ecn: Ecn,
+    },
+}
+
+/// Datagrams in one batch at most, and their bytes: what segmentation offload takes.
+const MAX_BATCH: usize = 64;
+const MAX_BATCH_BYTES: usize = 65_000;
+/// Room that varints may leave at the end of a packet. Padding it keeps the datagrams of a batch equal.
+const SLACK: usize = 8;
+
+/// Bytes of the congestion window that less urgent streams leave free while more urgent ones are active: a message
+/// that comes up then does not wait for an acknowledgement of bulk data. At most half the window.
+const HEADROOM: u64 = 2400;
+
+impl Connection {
+    /// Writes what is to be sent now. To be called until it gives [`Sent::Nothing`].
+    pub(crate) fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Sent {
+        let sent = match &self.life {
+            Life::Closing { answer, .. } if answer.is_pending() => self.transmit_farewell(now, out),
+            Life::Closing { .. } | Life::Draining | Life::Over => Sent::Nothing,
+            Life::Connecting | Life::Open | Life::Flushing(_) => match self.transmit_handshake(out) {
+                Sent::Nothing => self.transmit_packets(now, out),
+                sent => sent,
+            },
+        };
+        if let Sent::Datagrams { len, segment, .. } = sent {
+            self.stats.datagrams_sent += len.div_ceil(segment.max(1)) as u64;
+            self.stats.bytes_sent += len as u64;
+            self.path.on_sent(len as u64);
+        }
+        sent
+    }
+
+    /// Copies out a datagram of the handshake.
+    fn transmit_handshake(&mut self, out: &mut [u8]) -> Sent {
+        let client = self.client.as_ref().and_then(|client| client.next_datagram());
+        let server = self.server.as_ref().and_then(|server| server.next());
+        let Some(datagram) = client.or(server) else { return Sent::Nothing };
+        let len = datagram.len();
+        if !self.path.allows(len as u64) {
+            return Sent::Nothing;
+        }
+        let Some(slot) = out.get_mut(..len) else { return Sent::NeedBuffer(len) };
+        slot.copy_from_slice(datagram);
+        if let Some(client) = &mut self.client {
+            client.datagram_sent();
+        } else if let Some(server) = &mut self.server {
+            server.sent();
+        }
+        Sent::Datagrams { len, segment: len, ecn: Ecn::NotEct }
+    }
+
+    /// Fills `out` with as many full packets as may leave now, and at most one shorter one.
+    fn transmit_packets(&mut self, now: Instant, out: &mut [u8]) -> Sent {
+        let size = usize::from(self.stats.datagram_size);
+        if !self.wants_packet(now, size) {
+            return Sent::Nothing;
+        }
+        if out.len() < size {
+            return Sent::NeedBuffer(size);
+        }
+        // Each datagram counts against the limit of an unproven path, so there they leave one by one.
+        let most = if self.path.is_limited() { 1 } else { (out.len().min(MAX_BATCH_BYTES) / size).min(MAX_BATCH) };
+        let ecn = self.secure.as_ref().map_or(Ecn::NotEct, |secure| secure.recovery.ecn());
+        let mut len = 0;
+        for slot in out.chunks_exact_mut(size).take(most) {
+            if len > 0 && !self.wants_packet(now, size) {
+                break;
+            }
+            let Some(packet) = self.build_packet(now, ecn, slot) else { break };
+            len += packet;
+            if packet < size {
+                break;
+            }
+        }
+        if len == 0 { Sent::Nothing } else { Sent::Datagrams { len, segment: size.min(len), ecn } }
+    }
+
+    fn has_frames(&self) -> bool {
+        self.control.wants_to_send()
+            || self.path.wants_to_send()
+            || self.may_send_data() && (self.streams.wants_control() || self.streams.wants_data())
+    }
+
+    /// Whether a packet may and should be built now; notes when pacing stands in the way.
+    fn wants_packet(&mut self, now: Instant, size: usize) -> bool {
+        if !self.path.allows(size as u64) {
+            return false;
+        }
+        let has_frames = self.has_frames();
+        let Some(secure) = &mut self.secure else { return false };
+        // Packets that only acknowledge leave whatever the window says, as long as they can be remembered.
+        if secure.acks.due(now) && secure.recovery.permit(now, 0) == Permit::Now {
+            return true;
+        }
+        if !has_frames {
+            secure.recovery.set_app_limited();
+            return false;
+        }
+        if secure.recovery.probes_pending() > 0 {
+            return true;
+        }
+        let headroom = if self.streams.is_outranked(now) { HEADROOM.min(secure.recovery.cwnd() / 2) } else { 0 };
+        match secure.recovery.permit(now, size as u64 + headroom) {
+            Permit::Now => true,
+            Permit::Paced(at) => {
+                self.paced_until = Some(at);
+                false
+            }
+            Permit::Congested | Permit::RingFull => false,
+        }
+    }
+
+    /// Builds and seals one packet in `slot`, whose length is the path's datagram size. `None` if no part had anything
+    /// that fits.
+    fn build_packet(&mut self, now: Instant, ecn: Ecn, slot: &mut [u8]) -> Option<usize> {
+        let may_send_data = self.may_send_data();
+        let random_bit = self.rng.u64() & 1 == 1;
+        let secure = self.secure.as_deref_mut()?;
+        let recovery = &mut secure.recovery;
+        let may_fly = recovery.probes_pending() > 0 || recovery.permit(now, slot.len() as u64) == Permit::Now;
+
+        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begin(recovery, &self.remote_cid, random_bit, slot)?;
+        if secure.acks.has_new()
+            && let Some(record) = secure.acks.write(now, &mut w)
+        {
+            recovery.record(Record::Ack(record));
+        }
+        let after_acks = w.position();
+        if may_fly {
+            self.path.write(&mut w);
+            if secure.acks.wants_ping() {
+                self.control.send_ping();
+            }
+            self.control.write(&mut w, &mut |record| recovery.record(Record::Control(record)));
+            if may_send_data {
+                let mut sink = |record| recovery.record(Record::Stream(record));
+                self.streams.write_control(now, &mut w, &mut sink);
+                self.streams.write_data(now, &mut w, &mut sink);
+                if w.remaining() <= SLACK && self.streams.wants_data() {
+                    let _ = w.zeros(w.remaining());
+                }
+            }
+        }
+        let eliciting = w.position() > after_acks;
+        if w.position() == 0 {
+            recovery.cancel();
+            return None;
+        }
+        // Header protection samples the ciphertext from the fourth byte after the packet number's start.
+        while pn_len + w.position() < 4 {
+            w.zeros(1).ok()?;
+        }
+        let len = payload_at + w.position() + TAG_LEN;
+        secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
+        let flags = if eliciting { Flags::DATA } else { Flags::ACK_ONLY };
+        recovery.commit(now, len as u16, flags, ecn);
+        if eliciting {
+            secure.acks.on_eliciting_sent();
+        }
+        if eliciting && !self.idle.spoke {
+            self.idle.spoke = true;
+            self.idle.since = now;
+        }
+        Some(len)
+    }
+
+    /// Sends the farewell, once or in answer to a peer that goes on.
+    fn transmit_farewell(&mut self, now: Instant, out: &mut [u8]) -> Sent {
+        const ROOM: usize = 1200;
+        if !self.path.allows(ROOM as u64) {
+            return Sent::Nothing;
+        }
+        let Some(slot) = out.get_mut(..ROOM) else { return Sent::NeedBuffer(ROOM) };
+        let len = self.build_farewell(now, slot);
+        if let Life::Closing { answer, .. } = &mut self.life {
+            answer.sent();
+        }
+        self.tell_closed();
+        match len {
+            Some(len) => Sent::Datagrams { len, segment: len, ecn: Ecn::NotEct },
+            None => Sent::Nothing,
+        }
+    }
+
+    fn build_farewell(&mut self, now: Instant, slot: &mut [u8]) -> Option<usize> {
+        let Life::Closing { farewell, .. } = &self.life else { return None };
+        let secure = self.secure.as_deref_mut()?;
+        let begun = begin(&mut secure.recovery, &self.remote_cid, false, slot)?;
+        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begun;
+        // Whether or not an earlier packet said so already: a peer that is closing too must learn that all arrived.
+        if let Some(record) = secure.acks.write(now, &mut w) {
+            secure.recovery.record(Record::Ack(record));
+        }
+        farewell.write(&mut w);
+        w.zeros(4).ok()?;
+        let len = payload_at + w.position() + TAG_LEN;
+        secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
+        secure.recovery.commit(now, len as u16, Flags::ACK_ONLY, Ecn::NotEct);
+        Some(len)
+    }
+}
+
+/// A packet whose header is written.
+struct Begun<'a> {
+    pn: u64,
+    pn_len: usize,
+    pn_at: usize,
+    payload_at: usize,
+    /// Room for the frames.
+    w: Writer<'a>,
+}
+
+/// Takes a packet number and writes all of the header but that.
+fn begin<'a>(recovery: &mut Recovery<Record>, cid: &Cid, random_bit: bool, slot: &'a mut [u8]) -> Option<Begun<'a>> {
+    let pn_len = recovery.next_pn_len();
+    let pn = recovery.begin();
+    let cid = cid.as_slice();
+    let pn_at = 1 + cid.len();
+    let payload_at = pn_at + pn_len;
+    let end = slot.len().checked_sub(TAG_LEN)?;
+    *slot.first_mut()? = first_byte(ShortFlags { fec: false, key_phase: false, pn_len }, random_bit);
+    slot.get_mut(1..pn_at)?.copy_from_slice(cid);
+    let w = Writer::new(slot.get_mut(payload_at..end)?);
+    Some(Begun { pn, pn_len, pn_at, payload_at, w })
+}

@@ -1,0 +1,201 @@
+//! From a stranger's datagram to a connection (specification sections 2.8 to 2.11). The order of the checks is the
+//! order of their cost: nothing is stored or computed for bytes that a cheaper check would have refused.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Endpoint;
+use super::attempt::{Attempt, AttemptKey, MAX_FAILURES, Room, Stage};
+use super::bucket::Prefix;
+use super::demux::Fate;
+use super::job::{Done, Job, JobDone, Ticket, Work};
+use super::stateless::Token;
+use crate::config::{KemJobs, RetryPolicy};
+use crate::conn::Path;
+use crate::conn::handshake::assembly::Assembly;
+use crate::crypto::{TAG_LEN, hash};
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::wire::header::{Fragment, LongHeader, LongType, MIN_CLIENT_CID};
+
+/// Size of every datagram of a first message but the last, and the least of the last.
+const FULL: usize = 1200;
+const LEAST: usize = 64;
+
+/// What a check lets through, or why the datagram is dropped.
+pub(super) type Checked<T> = Result<T, DropReason>;
+
+impl Endpoint {
+    /// Takes a long-header datagram that a client may have sent.
+    pub(super) fn handle_stranger(
+        &mut self,
+        now: Instant,
+        path: Path,
+        header: &LongHeader<'_>,
+        datagram: &mut [u8],
+    ) -> Fate {
+        let last = header.index + 1 == header.count;
+        let least = if last && header.ty == LongType::ClientInit { LEAST } else { FULL };
+        if datagram.len() < least || header.dcid.len() < MIN_CLIENT_CID {
+            return Fate::Dropped(DropReason::Malformed);
+        }
+        if self.config.server_key.is_none() || self.shutdown {
+            return Fate::Dropped(DropReason::Unexpected);
+        }
+        let outcome = match header.ty {
+            LongType::ClientInit => self.on_hello_fragment(now, path, header, datagram),
+            LongType::Key => self.on_key_request(now, path, header, datagram),
+            LongType::ServerInit | LongType::Retry => Err(DropReason::Unexpected),
+        };
+        outcome.unwrap_or_else(Fate::Dropped)
+    }
+
+    // ---- the first message
+
+    fn on_hello_fragment(
+        &mut self,
+        now: Instant,
+        path: Path,
+        header: &LongHeader<'_>,
+        datagram: &mut [u8],
+    ) -> Checked<Fate> {
+        let key = AttemptKey { remote: path.remote, dcid: header.dcid };
+        let known = self.attempts.get(&key).is_some();
+        let mut odcid = header.dcid;
+        let mut validated = false;
+        if !known {
+            match self.check_token(now, path, header) {
+                Token::Valid(proven) => (odcid, validated) = (proven, true),
+                Token::None if self.config.retry == RetryPolicy::Never => {}
+                Token::None | Token::Stale => return self.retry(now, path, header, datagram),
+            }
+        }
+        if !self.open_fragment(header, datagram) {
+            return self.on_unopened(now, path, header);
+        }
+        let end = datagram.len() - TAG_LEN;
+        let plain = datagram.get(header.payload_at..end).ok_or(DropReason::Malformed)?;
+        let fragment = Fragment::decode(plain).map_err(|_| DropReason::Malformed)?;
+        if !known {
+            match self.room(path, validated) {
+                Room::Yes => {}
+                Room::Prefix if header.index == 0 => return self.send_retry(now, path, header),
+                Room::Prefix | Room::No => return Err(DropReason::HandshakeLimit),
+            }
+            let attempt = Attempt {
+                path,
+                scid: header.scid,
+                odcid,
+                validated,
+                stage: Stage::Assembling(None),
+                stamp: 0,
+                received: 0,
+                datagrams: 0,
+                sent: 0,
+                failed: Vec::new(),
+            };
+            self.attempts.insert(now, key, attempt);
+        }
+        self.add_fragment(now, key, header, &fragment, datagram.len() as u64)
+    }
+
+    fn room(&mut self, path: Path, validated: bool) -> Room {
+        let bounds = &self.config.bounds;
+        if !validated && self.half_open_of.of(Prefix::of(path.remote)) >= bounds.half_open_per_prefix {
+            return Room::Prefix;
+        }
+        self.attempts.room(bounds, path.remote, validated)
+    }
+
+    fn add_fragment(
+        &mut self,
+        now: Instant,
+        key: AttemptKey,
+        header: &LongHeader<'_>,
+        fragment: &Fragment<'_>,
+        bytes: u64,
+    ) -> Checked<Fate> {
+        let attempt = self.attempts.get_mut(&key).ok_or(DropReason::Fragment)?;
+        attempt.received += bytes;
+        attempt.datagrams += 1;
+        match &mut attempt.stage {
+            Stage::Assembling(_) if attempt.scid != header.scid => return Err(DropReason::Fragment),
+            Stage::Assembling(Some(assembly)) => {
+                // A repeated fragment may complete a message whose work was left out for lack of room.
+                if assembly.insert(header.index, header.count, fragment).is_err() && assembly.message().is_none() {
+                    return Err(DropReason::Fragment);
+                }
+            }
+            Stage::Assembling(empty) => {
+                let assembly = Assembly::start(header.index, header.count, fragment);
+                *empty = Some(assembly.map_err(|_| DropReason::Fragment)?);
+            }
+            Stage::Opening | Stage::Asking(_) | Stage::Sealing(_) => return Err(DropReason::Fragment),
+            Stage::Connected(connection) => {
+                let connection = *connection;
+                return self.repeat_answer(now, connection, bytes);
+            }
+            Stage::Over { .. } => return self.repeat_refusal(now, key),
+        }
+        self.start_opening(now, key)
+    }
+
+    /// Begins the public-key work if the message is complete.
+    fn start_opening(&mut self, now: Instant, key: AttemptKey) -> Checked<Fate> {
+        let attempt = self.attempts.get_mut(&key).ok_or(DropReason::Fragment)?;
+        let Stage::Assembling(slot) = &mut attempt.stage else { return Ok(Fate::Accepted) };
+        let Some(message) = slot.as_ref().and_then(Assembly::message) else { return Ok(Fate::Accepted) };
+        let digest = hash(&[message]);
+        if attempt.failed.contains(&digest) {
+            *slot = None;
+            return Err(DropReason::Tombstone);
+        }
+        let full = self.half_open >= self.config.bounds.half_open
+            || Arc::strong_count(&self.jobs_under_way) > self.config.bounds.kem_queue
+            || self.connections.len() >= self.config.bounds.connections;
+        if full || !self.kem_bucket.take(now) {
+            return Err(DropReason::HandshakeLimit);
+        }
+        let Some(message) = slot.take().map(Assembly::into_message) else { return Ok(Fate::Accepted) };
+        // Remembered until it opens: the same bytes are not worth a second try.
+        attempt.failed.push(digest);
+        let (odcid, dcid, scid) = (attempt.odcid, key.dcid, attempt.scid);
+        let Some(server_key) = self.config.server_key.clone() else { return Err(DropReason::Unexpected) };
+        let stamp = self.attempts.advance(now, &key, Stage::Opening);
+        self.stats.handshakes_started += 1;
+        let ticket = Ticket { attempt: key, stamp };
+        self.enqueue(now, ticket, Work::Open { key: server_key, odcid, dcid, scid, message });
+        Ok(Fate::Accepted)
+    }
+
+    pub(super) fn enqueue(&mut self, now: Instant, ticket: Ticket, work: Work) {
+        let job = Job { ticket, work, under_way: self.jobs_under_way.clone() };
+        match self.config.kem_jobs {
+            KemJobs::Inline => self.on_job(now, job.run()),
+            KemJobs::HandedOut => self.jobs.push_back(job),
+        }
+    }
+
+    pub(super) fn on_job(&mut self, now: Instant, done: JobDone) {
+        if self.shutdown {
+            return;
+        }
+        let Ticket { attempt: key, stamp } = done.ticket;
+        let Some(attempt) = self.attempts.get_mut(&key).filter(|attempt| attempt.stamp == stamp) else { return };
+        match done.result {
+            Done::Opened(Some(opened)) => {
+                attempt.failed.clear();
+                self.on_opened(now, key, opened);
+            }
+            Done::Opened(None) => {
+                self.stats.count_drop(DropReason::InnerSeal);
+                if attempt.failed.len() >= MAX_FAILURES {
+                    self.attempts.bury(now, &key, Vec::new(), &self.config.bounds);
+                } else {
+                    self.attempts.advance(now, &key, Stage::Assembling(None));
+                }
+            }
+            Done::Sealed(sealed) => self.on_sealed(now, key, sealed),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Token buckets and counters per network prefix: how an endpoint bounds work for strangers (specification section 7).
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::map::{KeyedHash, Map};
+use crate::time::Instant;
+
+/// Allows `rate` events per second on average and `burst` at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    /// Nanoseconds' worth of credit; one event costs `cost`.
+    credit: u64,
+    cost: u64,
+    burst: u64,
+    filled: Instant,
+}
+
+impl Bucket {
+    pub(super) fn new(now: Instant, rate: u32, burst: u32) -> Self {
+        let cost = 1_000_000_000 / u64::from(rate.max(1));
+        let burst = cost.saturating_mul(u64::from(burst));
+        Self { credit: burst, cost, burst, filled: now }
+    }
+
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.credit = self.credit.saturating_add(now.nanos_since(self.filled)).min(self.burst);
+        self.filled = self.filled.max(now);
+        match self.credit.checked_sub(self.cost) {
+            Some(rest) => {
+                self.credit = rest;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// The network an address belongs to, as far as a stranger can choose within it: /24 of IPv4, /64 of IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Prefix(u64);
+
+impl Prefix {
+    pub(super) fn of(address: SocketAddr) -> Self {
+        match address.ip().to_canonical() {
+            IpAddr::V4(ip) => Self(0xffff_0000_0000 | u64::from(u32::from(ip) >> 8)),
+            IpAddr::V6(ip) => Self((u128::from(ip) >> 64) as u64),
+        }
+    }
+}
+
+/// How many of something each prefix has.
+pub(super) struct PerPrefix {
+    counts: Map<Prefix, u32>,
+}
+
+impl PerPrefix {
+    pub(super) fn new(hash: KeyedHash) -> Self {
+        Self { counts: Map::with_hasher(hash) }
+    }
+
+    pub(super) fn of(&self, prefix: Prefix) -> u32 {
+        self.counts.get(&prefix).copied().unwrap_or(0)
+    }
+
+    pub(super) fn add(&mut self, prefix: Prefix) {
+        *self.counts.entry(prefix).or_insert(0) += 1;
+    }
+
+    pub(super) fn remove(&mut self, prefix: Prefix) {
+        if let Some(count) = self.counts.get_mut(&prefix) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&prefix);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::{Drbg, Entropy};
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let start = Instant::from_nanos(7);
+        let mut bucket = Bucket::new(start, 10, 3);
+        assert_eq!((0..5).filter(|_| bucket.take(start)).count(), 3);
+        assert!(!bucket.take(start.plus_nanos(99_999_999)));
+        assert!(bucket.take(start.plus_nanos(100_000_000)));
+        assert!(!bucket.take(start));
+        let late = start.plus_nanos(1_000_000_000_000);
+        assert_eq!((0..5).filter(|_| bucket.take(late)).count(), 3);
+    }
+
+    #[test]
+    fn prefixes_group_what_one_host_can_forge() {
+        let v4 = |d| Prefix::of(SocketAddr::from(([192, 0, 2, d], 5)));
+        assert_eq!(v4(1), v4(200));
+        assert_ne!(v4(1), Prefix::of(SocketAddr::from(([192, 0, 3, 1], 5))));
+        let mut counts = PerPrefix::new(KeyedHash::new(&mut Drbg::new(&Entropy::new([0; 32]))));
+        counts.add(v4(1));
+        counts.add(v4(2));
+        counts.remove(v4(3));
+        assert_eq!(counts.of(v4(9)), 1);
+        counts.remove(v4(3));
+        assert_eq!(counts.of(v4(9)), 0);
+    }
+}

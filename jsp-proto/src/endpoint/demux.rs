@@ -1,0 +1,120 @@
+//! Whose a datagram is (specification sections 2.4, 3.1 and 13 items 3 and 10). Nothing here trusts a byte of it.
+
+use super::{Endpoint, Received, RecvMeta};
+use crate::Ecn;
+use crate::conn::Path;
+use crate::slab::Key;
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::wire::header::{HeaderError, LongHeader, LongType, decode_long, is_long, long_type};
+use crate::wire::{Cid, Side};
+
+/// Length of the connection ids this endpoint issues.
+pub(super) const CID_LEN: usize = 8;
+
+/// What became of one datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Accepted,
+    Replied,
+    Dropped(DropReason),
+}
+
+impl Endpoint {
+    /// Takes datagrams from the socket. Bytes are decrypted in place; after the call their content means nothing.
+    ///
+    /// Hostile or broken datagrams are dropped and counted in [`EndpointStats`](crate::EndpointStats); nothing that
+    /// arrives is an error.
+    pub fn handle_datagram(&mut self, now: Instant, meta: RecvMeta, bytes: &mut [u8]) -> Received {
+        let now = self.advance(now);
+        let mut received = Received::default();
+        let stride = meta.stride.map_or(bytes.len(), |stride| usize::from(stride.get())).max(1);
+        if bytes.is_empty() {
+            self.count(&mut received, 0, Fate::Dropped(DropReason::Empty));
+        }
+        for datagram in bytes.chunks_mut(stride) {
+            let len = datagram.len();
+            let fate = self.dispatch(now, meta.path, meta.ecn, datagram);
+            self.count(&mut received, len, fate);
+        }
+        received
+    }
+
+    fn count(&mut self, received: &mut Received, len: usize, fate: Fate) {
+        self.stats.datagrams_received += 1;
+        self.stats.bytes_received += len as u64;
+        let counter = match fate {
+            Fate::Accepted => &mut received.accepted,
+            Fate::Replied => &mut received.replied,
+            Fate::Dropped(reason) => {
+                self.stats.count_drop(reason);
+                &mut received.dropped
+            }
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    fn dispatch(&mut self, now: Instant, path: Path, ecn: Ecn, datagram: &mut [u8]) -> Fate {
+        if path.local == Some(path.remote) {
+            return Fate::Dropped(DropReason::Empty);
+        }
+        if datagram.len() > self.config.max_udp_payload() {
+            return Fate::Dropped(DropReason::Malformed);
+        }
+        if is_long(datagram) {
+            self.dispatch_long(now, path, datagram)
+        } else {
+            self.dispatch_short(now, ecn, datagram)
+        }
+    }
+
+    fn dispatch_short(&mut self, now: Instant, ecn: Ecn, datagram: &mut [u8]) -> Fate {
+        let Some(cid) = datagram.get(1..1 + CID_LEN).and_then(Cid::new) else {
+            return Fate::Dropped(DropReason::Malformed);
+        };
+        let Some(&key) = self.cids.get(&cid) else { return Fate::Dropped(DropReason::UnknownConnection) };
+        self.with_connection(key, |connection| connection.handle_packet(now, ecn, datagram))
+    }
+
+    fn dispatch_long(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Fate {
+        let for_client = match long_type(datagram) {
+            Some(LongType::ServerInit | LongType::Retry) => true,
+            Some(LongType::Key) => self.answers_pending_client(datagram),
+            _ => false,
+        };
+        let from = if for_client { Side::Server } else { Side::Client };
+        let header = match decode_long(datagram, from) {
+            Ok(header) => header,
+            Err(HeaderError::Version { .. }) => return Fate::Dropped(DropReason::Version),
+            Err(_) => return Fate::Dropped(DropReason::Malformed),
+        };
+        let token = header.token.to_vec();
+        let header = LongHeader { token: &token, ..header };
+        if !for_client {
+            return self.handle_stranger(now, path, &header, datagram);
+        }
+        let Some(&key) = self.cids.get(&header.dcid) else { return Fate::Dropped(DropReason::UnknownConnection) };
+        self.with_connection(key, |connection| connection.handle_handshake(now, &header, datagram))
+    }
+
+    /// Whether a packet of the type that both sides send answers a connection attempt of this endpoint.
+    fn answers_pending_client(&self, datagram: &[u8]) -> bool {
+        decode_long(datagram, Side::Server).is_ok_and(|header| self.cids.contains_key(&header.dcid))
+    }
+
+    fn with_connection(
+        &mut self,
+        key: Key,
+        handle: impl FnOnce(&mut crate::conn::Connection) -> Result<(), DropReason>,
+    ) -> Fate {
+        let Some(entry) = self.connections.get_mut(key) else {
+            return Fate::Dropped(DropReason::UnknownConnection);
+        };
+        let outcome = handle(&mut entry.connection);
+        self.touch(key);
+        match outcome {
+            Ok(()) => Fate::Accepted,
+            Err(reason) => Fate::Dropped(reason),
+        }
+    }
+}

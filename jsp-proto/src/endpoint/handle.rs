@@ -1,0 +1,284 @@
+//! A connection as the program sees it.
+
+use alloc::vec::Vec;
+
+use super::{ConnId, Endpoint};
+use crate::conn::{Connection, Path};
+use crate::crypto::{KeyId, PublicKey};
+use crate::error::AppCode;
+use crate::event::ConnectionError;
+use crate::stats::ConnStats;
+use crate::stream::{
+    MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices, StreamOptions,
+};
+use crate::time::Instant;
+use crate::wire::{Side, StreamId};
+
+/// One connection of an [`Endpoint`], borrowed to work with it.
+///
+/// Every call is legal at any time; none blocks and none sends by itself: [`Endpoint::poll`] does. Times that count
+/// from a call, as the `ttl` of a message, count from the `now` given to [`Endpoint::conn`].
+#[derive(Debug)]
+pub struct Conn<'e> {
+    endpoint: &'e mut Endpoint,
+    id: ConnId,
+}
+
+/// The connection has no keys yet, or the label or length is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportError;
+
+impl core::fmt::Display for ExportError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no key can be exported: not connected, or label or length out of bounds")
+    }
+}
+
+impl core::error::Error for ExportError {}
+
+impl<'e> Conn<'e> {
+    pub(super) fn new(endpoint: &'e mut Endpoint, id: ConnId) -> Self {
+        Self { endpoint, id }
+    }
+
+    fn connection(&self) -> Option<&Connection> {
+        self.endpoint.connections.get(self.id.0).map(|entry| &entry.connection)
+    }
+
+    fn connection_mut(&mut self) -> Option<&mut Connection> {
+        self.endpoint.connections.get_mut(self.id.0).map(|entry| &mut entry.connection)
+    }
+
+    /// Changes the connection and queues it to be polled.
+    fn change<T>(&mut self, missing: T, change: impl FnOnce(&mut Connection, Instant) -> T) -> T {
+        let now = self.endpoint.now;
+        let result = self.connection_mut().map_or(missing, |connection| change(connection, now));
+        self.endpoint.touch(self.id.0);
+        result
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// Whether this endpoint is the client or the server of the connection.
+    pub fn side(&self) -> Side {
+        self.connection().map_or(Side::Client, Connection::side)
+    }
+
+    /// The addresses it uses now.
+    pub fn path(&self) -> Option<Path> {
+        self.connection().map(Connection::path)
+    }
+
+    /// Whether data flows: from [`Event::Connected`](crate::Event) until the end.
+    pub fn is_connected(&self) -> bool {
+        self.connection().is_some_and(Connection::is_connected)
+    }
+
+    /// Whether the connection is over or ending; received data may still be unread.
+    pub fn is_closed(&self) -> bool {
+        self.connection().is_none_or(Connection::is_closed)
+    }
+
+    /// Why it ended; `None` while it has not.
+    pub fn close_reason(&self) -> Option<&ConnectionError> {
+        self.connection()?.close_reason()
+    }
+
+    /// Its numbers.
+    pub fn stats(&self) -> ConnStats {
+        self.connection().map_or_else(ConnStats::default, Connection::stats)
+    }
+
+    /// The id of the peer's key: for a client the server's, for a server the client's once it is proven.
+    pub fn peer_key_id(&self) -> Option<KeyId> {
+        self.connection()?.peer_key_id()
+    }
+
+    /// The application protocol; empty until it is known.
+    pub fn protocol(&self) -> &[u8] {
+        self.connection().map_or(&[], Connection::protocol)
+    }
+
+    /// Fills `out` with a secret that only both ends of this connection can derive, for binding logins to it
+    /// (specification section 13, item 12). `label` has at most 200 bytes, `out` at most 8160.
+    ///
+    /// # Errors
+    /// [`ExportError`] before the handshake is done, or if label or length are out of bounds.
+    pub fn export_key(&self, label: &[u8], context: &[u8], out: &mut [u8]) -> Result<(), ExportError> {
+        let connection = self.connection().ok_or(ExportError)?;
+        connection.export_key(label, context, out).ok_or(ExportError)
+    }
+
+    // ---- trust
+
+    /// The key the server showed, after [`Event::ServerKeyOffered`](crate::Event) and until it is decided about.
+    pub fn offered_key(&self) -> Option<&PublicKey> {
+        self.connection()?.offered_key()
+    }
+
+    /// Trusts the offered key; the handshake goes on with it. Does nothing without one.
+    pub fn trust_key(&mut self) {
+        self.change((), Connection::trust_key);
+    }
+
+    /// Ends the attempt with [`ConnectionError::KeyRejected`]. Does nothing without an offered key.
+    pub fn reject_key(&mut self) {
+        self.change((), Connection::reject_key);
+    }
+
+    // ---- streams
+
+    /// Opens a stream. The peer learns of it without a write.
+    ///
+    /// # Errors
+    /// [`OpenError::Limit`] if the peer allows no more of this type now.
+    pub fn open(&mut self, options: StreamOptions) -> Result<StreamId, OpenError> {
+        self.change(Err(OpenError::Closed), |connection, now| connection.streams_mut().open(now, options))
+    }
+
+    /// How many more streams of the kind and direction of `options` the peer allows now; 0 once the connection is
+    /// closed.
+    pub fn openable(&self, options: StreamOptions) -> u64 {
+        self.connection().map_or(0, |connection| connection.streams().openable(options))
+    }
+
+    /// How many bytes the stream's send buffer would take now; 0 if the stream takes none. A message counts 32 bytes
+    /// more than it has.
+    pub fn send_capacity(&self, stream: StreamId) -> u64 {
+        self.connection().map_or(0, |connection| connection.streams().send_capacity(stream))
+    }
+
+    /// Writes to a stream of bytes. Returns how many were taken, at least one.
+    ///
+    /// # Errors
+    /// [`SendError::Blocked`] if the buffer is full; [`Event::StreamWritable`](crate::Event) follows.
+    pub fn send(&mut self, stream: StreamId, data: &[u8]) -> Result<usize, SendError> {
+        self.change(Err(SendError::Closed), |connection, now| connection.streams_mut().send(now, stream, data))
+    }
+
+    /// Sends a message on a stream of messages: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`SendError::Blocked`] if the buffer is full; [`Event::StreamWritable`](crate::Event) follows.
+    pub fn send_message(
+        &mut self,
+        stream: StreamId,
+        data: &[u8],
+        options: MessageOptions,
+    ) -> Result<MessageId, SendError> {
+        self.change(Err(SendError::Closed), |connection, now| {
+            connection.streams_mut().send_message(now, stream, data, options)
+        })
+    }
+
+    /// Nothing more will be sent on the stream. [`Event::StreamFinished`](crate::Event) follows when all is delivered.
+    ///
+    /// # Errors
+    /// If the stream cannot be finished by this side.
+    pub fn finish(&mut self, stream: StreamId) -> Result<(), SendError> {
+        self.change(Err(SendError::Closed), |connection, _| connection.streams_mut().finish(stream))
+    }
+
+    /// Gives up sending: what is not delivered is dropped, and the peer learns `code`.
+    ///
+    /// # Errors
+    /// If there is nothing to reset.
+    pub fn reset(&mut self, stream: StreamId, code: AppCode) -> Result<(), SendError> {
+        self.change(Err(SendError::Closed), |connection, _| connection.streams_mut().reset(stream, code))
+    }
+
+    /// Asks the peer to stop sending on the stream; what arrives is dropped.
+    ///
+    /// # Errors
+    /// If there is nothing to stop.
+    pub fn stop(&mut self, stream: StreamId, code: AppCode) -> Result<(), RecvError> {
+        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().stop(stream, code))
+    }
+
+    /// Changes the priority of what this side sends on the stream.
+    ///
+    /// # Errors
+    /// If this side does not send on it.
+    pub fn set_priority(&mut self, stream: StreamId, priority: u8) -> Result<(), SendError> {
+        self.change(Err(SendError::Closed), |connection, _| connection.streams_mut().set_priority(stream, priority))
+    }
+
+    /// The priority that this side gives to what it sends on the stream; `None` if there is no such stream or it is
+    /// over.
+    pub fn priority(&self, stream: StreamId) -> Option<u8> {
+        self.connection()?.streams().priority(stream)
+    }
+
+    /// Reads from a stream of bytes into `out`.
+    ///
+    /// # Errors
+    /// If this side cannot read bytes from the stream.
+    pub fn recv(&mut self, stream: StreamId, out: &mut [u8]) -> Result<Recv, RecvError> {
+        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv(stream, out))
+    }
+
+    /// The bytes of a stream of bytes that can be read now, as two parts; both empty if there are none.
+    ///
+    /// # Errors
+    /// If this side cannot read bytes from the stream.
+    pub fn peek(&mut self, stream: StreamId) -> Result<Slices<'_>, RecvError> {
+        let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
+        connection.streams_mut().peek(stream)
+    }
+
+    /// Takes `bytes` of what [`peek`](Self::peek) showed, at most all of it.
+    ///
+    /// # Errors
+    /// If this side cannot read bytes from the stream.
+    pub fn consume(&mut self, stream: StreamId, bytes: usize) -> Result<(), RecvError> {
+        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().consume(stream, bytes))
+    }
+
+    /// Reads the next message; it replaces what `out` held.
+    ///
+    /// # Errors
+    /// If this side cannot read messages from the stream.
+    pub fn recv_message(&mut self, stream: StreamId, out: &mut Vec<u8>) -> Result<RecvMessage, RecvError> {
+        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv_message(stream, out))
+    }
+
+    /// The next message as two parts, without taking it.
+    ///
+    /// # Errors
+    /// If this side cannot read messages from the stream.
+    pub fn peek_message(&mut self, stream: StreamId) -> Result<Option<Slices<'_>>, RecvError> {
+        let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
+        connection.streams_mut().peek_message(stream)
+    }
+
+    /// Takes the message that [`peek_message`](Self::peek_message) showed.
+    ///
+    /// # Errors
+    /// If this side cannot read messages from the stream.
+    pub fn consume_message(&mut self, stream: StreamId) -> Result<(), RecvError> {
+        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().consume_message(stream))
+    }
+
+    // ---- the end
+
+    /// Closes the connection in good order: everything accepted for sending is delivered first, then the peer is told
+    /// `code` and up to 128 bytes of `reason`. Gives up when the peer makes no progress for
+    /// [`ConfigBuilder::linger`](crate::ConfigBuilder::linger). [`Event::Closed`](crate::Event) follows.
+    pub fn close(&mut self, code: AppCode, reason: &[u8]) {
+        self.change((), |connection, now| connection.close(now, code, reason));
+    }
+
+    /// Closes the connection at once: what is not delivered is lost, and tracked messages say so.
+    pub fn abort(&mut self, code: AppCode, reason: &[u8]) {
+        self.change((), |connection, now| connection.abort(now, code, reason));
+    }
+
+    /// Forgets the connection, unread data included; its id finds nothing from now on. A connection that is still
+    /// open is aborted.
+    pub fn discard(mut self) {
+        self.change((), Connection::discard);
+    }
+}

@@ -1,0 +1,498 @@
+//! The endpoint: all connections of one socket behind two verbs, datagrams in and outputs out.
+//!
+//! Owns the tables that find a connection, the queue of those with something to do, and the order of their deadlines.
+//! What a datagram means is for [`accept`] (clients that are not connections yet) and the connections to say.
+
+mod accept;
+mod attempt;
+mod bucket;
+mod deadlines;
+mod decision;
+mod demux;
+mod handle;
+mod incoming;
+mod job;
+mod memory;
+mod stateless;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::num::NonZeroU16;
+use core::time::Duration;
+
+pub use handle::{Conn, ExportError};
+pub use incoming::{Accept, Incoming, IncomingGone, IncomingId};
+pub use job::{Job, JobDone};
+
+use attempt::Attempts;
+use bucket::{Bucket, PerPrefix, Prefix};
+use deadlines::Deadlines;
+
+use crate::config::{ClientConfig, Config};
+use crate::conn::{ConnectError, Connection, Path, Sent, Wake};
+use crate::crypto::token::{ResetKey, TokenKey};
+use crate::ecn::Ecn;
+use crate::entropy::{Drbg, Entropy};
+use crate::error::AppCode;
+use crate::event::Event;
+use crate::map::{KeyedHash, Map};
+use crate::slab::{Key, Slab};
+use crate::stats::EndpointStats;
+use crate::time::{Instant, earliest};
+use crate::wire::Cid;
+
+/// Names a connection of one endpoint. It carries a generation: an id that outlived its connection finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(Key);
+
+impl ConnId {
+    /// The id as a number, for programs in other languages.
+    pub const fn as_u64(self) -> u64 {
+        (self.0.generation as u64) << 32 | self.0.index as u64
+    }
+
+    /// The id that [`as_u64`](Self::as_u64) gave. Any other number is an id of no connection.
+    pub const fn from_u64(id: u64) -> Self {
+        Self(Key { index: id as u32, generation: (id >> 32) as u32 })
+    }
+}
+
+impl core::fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "ConnId({}.{})", self.0.index, self.0.generation)
+    }
+}
+
+/// Where datagrams came from, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecvMeta {
+    /// The addresses.
+    pub path: Path,
+    /// The ECN field of the IP header.
+    pub ecn: Ecn,
+    /// For a batch of equal datagrams in one buffer (GRO): the size of each; the last may be shorter. `None` for a
+    /// single datagram.
+    pub stride: Option<NonZeroU16>,
+}
+
+impl RecvMeta {
+    /// A single datagram over `path`, without ECN.
+    pub const fn single(path: Path) -> Self {
+        Self { path, ecn: Ecn::NotEct, stride: None }
+    }
+}
+
+/// What became of the datagrams handed in. The reasons for drops are in [`EndpointStats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Taken by a connection or a handshake.
+    pub accepted: u16,
+    /// Answered without keeping anything.
+    pub replied: u16,
+    /// Dropped and counted.
+    pub dropped: u16,
+}
+
+/// Datagrams to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit<'b> {
+    /// From where to where.
+    pub path: Path,
+    /// The ECN field to put in the IP header.
+    pub ecn: Ecn,
+    /// Bytes of each datagram; the last may be shorter. A payload no longer than this is one datagram.
+    pub segment: usize,
+    /// The bytes, at the start of the buffer given to [`Endpoint::poll`].
+    pub payload: &'b [u8],
+}
+
+/// What the endpoint wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output<'b> {
+    /// Something happened on a connection.
+    Event(ConnId, Event),
+    /// A client waits for a decision: [`Endpoint::accept`], [`refuse`](Endpoint::refuse) or
+    /// [`ignore`](Endpoint::ignore) within five seconds.
+    Incoming(IncomingId),
+    /// Datagrams to send.
+    Transmit(Transmit<'b>),
+    /// The next datagram needs a buffer of at least `len` bytes. Nothing is lost; poll again with one.
+    NeedBuffer {
+        /// Bytes needed.
+        len: usize,
+    },
+    /// Nothing to do until a datagram comes in or `wake_at` is reached.
+    Idle {
+        /// When to poll again, always later than the `now` of this poll; `None`: only when something happens.
+        wake_at: Option<Instant>,
+        /// By how much the wake-up may be late without harm, so that a program can align it with others.
+        slack: Duration,
+        /// Why.
+        why: Wake,
+    },
+}
+
+struct Entry {
+    connection: Connection,
+    queued: bool,
+    half_open: bool,
+    /// While half-open without a token: the network it counts for.
+    prefix: Option<Prefix>,
+    confirmed: bool,
+    memory: u64,
+    /// Listed in `Endpoint::holding_credit`.
+    holds_credit: bool,
+}
+
+/// All connections of one socket, as a client, a server or both. See the [crate's documentation](crate).
+pub struct Endpoint {
+    config: Arc<Config>,
+    now: Instant,
+    rng: Drbg,
+    hash: KeyedHash,
+    connections: Slab<Entry>,
+    cids: Map<Cid, Key>,
+    ready: VecDeque<Key>,
+    deadlines: Deadlines,
+    attempts: Attempts,
+    incoming: Vec<incoming::Waiting>,
+    announcements: VecDeque<IncomingId>,
+    next_incoming: u64,
+    jobs: VecDeque<Job>,
+    /// One reference, and one more for each job that is waiting or handed out.
+    jobs_under_way: Arc<()>,
+    answers: VecDeque<(Path, Vec<u8>)>,
+    token_key: TokenKey,
+    reset_key: ResetKey,
+    kem_bucket: Bucket,
+    retry_bucket: Bucket,
+    key_info_bucket: Bucket,
+    half_open: usize,
+    /// Half-open connections of clients without a token, by their network.
+    half_open_of: PerPrefix,
+    /// Bytes held for received data, over all connections.
+    memory: u64,
+    /// Connections that were told to grant no credit for want of memory.
+    holding_credit: Vec<Key>,
+    shutdown: bool,
+    stats: EndpointStats,
+}
+
+impl core::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("connections", &self.connections.len())
+            .field("half_open", &self.half_open)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// An endpoint without connections. `entropy` seeds everything random in it.
+    pub fn new(config: Arc<Config>, entropy: Entropy) -> Self {
+        let mut rng = Drbg::new(&entropy);
+        let hash = KeyedHash::new(&mut rng);
+        let bounds = &config.bounds;
+        let zero = Instant::ZERO;
+        Self {
+            now: zero,
+            hash,
+            connections: Slab::new(),
+            cids: Map::with_hasher(hash),
+            ready: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            attempts: Attempts::new(hash),
+            incoming: Vec::new(),
+            announcements: VecDeque::new(),
+            next_incoming: 0,
+            jobs: VecDeque::new(),
+            jobs_under_way: Arc::new(()),
+            answers: VecDeque::new(),
+            token_key: TokenKey::new(config.token_key.unwrap_or_else(|| rng.array())),
+            reset_key: ResetKey::new(config.reset_key.unwrap_or_else(|| rng.array())),
+            kem_bucket: Bucket::new(zero, bounds.kem_jobs_per_second, bounds.kem_burst),
+            retry_bucket: Bucket::new(zero, bounds.retries_per_second, bounds.retries_per_second),
+            key_info_bucket: Bucket::new(zero, bounds.key_infos_per_second, bounds.key_infos_per_second),
+            half_open: 0,
+            half_open_of: PerPrefix::new(hash),
+            memory: 0,
+            holding_credit: Vec::new(),
+            shutdown: false,
+            stats: EndpointStats::default(),
+            config,
+            rng,
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> &EndpointStats {
+        &self.stats
+    }
+
+    /// Connections in any state, closed ones with unread data included.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether nothing is left to do but wait for strangers: no answers to send and no connections, except such as are
+    /// over and wait for the program to read what they received. Looks at every connection.
+    pub fn is_idle(&self) -> bool {
+        self.answers.is_empty() && self.connections.iter().all(|(_, entry)| entry.connection.is_over())
+    }
+
+    /// Time never goes back: an earlier `now` counts as the latest seen.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Begins a connection to the server at `path.remote`.
+    ///
+    /// The outcome is an event: [`Event::Connected`], or [`Event::Closed`] with the reason in
+    /// [`Conn::close_reason`].
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the attempt cannot even begin; nothing is sent then.
+    pub fn connect(&mut self, now: Instant, path: Path, client: &ClientConfig) -> Result<ConnId, ConnectError> {
+        let now = self.advance(now);
+        if self.shutdown {
+            return Err(ConnectError::ShuttingDown);
+        }
+        if self.connections.len() >= self.config.bounds.connections {
+            return Err(ConnectError::TooManyConnections);
+        }
+        // The connection draws from the endpoint's generator, so that a handshake is a function of the seed alone.
+        let rng = self.rng.fork();
+        let connection = Connection::client(now, &self.config, client, path, rng, self.hash)?;
+        Ok(ConnId(self.insert(connection, None)))
+    }
+
+    /// The connection named `id`, to work with at time `now`; `None` once it is over and read empty.
+    pub fn conn(&mut self, now: Instant, id: ConnId) -> Option<Conn<'_>> {
+        self.advance(now);
+        self.connections.get(id.0).is_some_and(|entry| !entry.connection.is_discarded()).then_some(())?;
+        Some(Conn::new(self, id))
+    }
+
+    /// Closes all connections as [`Conn::close`] does and takes no new ones. Done when [`is_idle`](Self::is_idle).
+    pub fn shutdown(&mut self, now: Instant, code: AppCode) {
+        let now = self.advance(now);
+        self.shutdown = true;
+        // Clients that are not connections yet are left without an answer; results of their jobs find nobody.
+        self.incoming.clear();
+        self.announcements.clear();
+        self.jobs.clear();
+        let keys: Vec<Key> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if let Some(entry) = self.connections.get_mut(key) {
+                entry.connection.close(now, code, b"");
+            }
+            self.touch(key);
+        }
+    }
+
+    /// Work to run elsewhere, with [`KemJobs::HandedOut`](crate::KemJobs).
+    pub fn take_job(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
+    }
+
+    /// Takes back the result of a job.
+    pub fn job_done(&mut self, now: Instant, done: JobDone) {
+        let now = self.advance(now);
+        self.on_job(now, done);
+    }
+
+    fn insert(&mut self, connection: Connection, prefix: Option<Prefix>) -> Key {
+        let cid = connection.local_cid();
+        let half_open = connection.is_half_open();
+        self.half_open += usize::from(half_open);
+        if let Some(prefix) = prefix {
+            self.half_open_of.add(prefix);
+        }
+        let entry =
+            Entry { connection, queued: false, half_open, prefix, confirmed: false, memory: 0, holds_credit: false };
+        let key = self.connections.insert(entry);
+        self.cids.insert(cid, key);
+        self.touch(key);
+        key
+    }
+
+    /// Queues a connection that may have something to do, and brings the books up to date.
+    fn touch(&mut self, key: Key) {
+        let Some(entry) = self.connections.get_mut(key) else { return };
+        if entry.half_open && !entry.connection.is_half_open() {
+            entry.half_open = false;
+            self.half_open -= 1;
+            if let Some(prefix) = entry.prefix.take() {
+                self.half_open_of.remove(prefix);
+            }
+        }
+        if !entry.confirmed && entry.connection.is_confirmed() {
+            entry.confirmed = true;
+            self.stats.connections_confirmed += 1;
+        }
+        self.queue(key);
+        self.account_memory(key);
+    }
+
+    /// Gives a connection its turn in one of the next polls.
+    fn queue(&mut self, key: Key) {
+        if let Some(entry) = self.connections.get_mut(key)
+            && !core::mem::replace(&mut entry.queued, true)
+        {
+            self.ready.push_back(key);
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(entry) = self.connections.remove(key) {
+            self.cids.remove(&entry.connection.local_cid());
+            self.deadlines.set(key.index, None);
+            self.half_open -= usize::from(entry.half_open);
+            if let Some(prefix) = entry.prefix {
+                self.half_open_of.remove(prefix);
+            }
+            self.memory -= entry.memory;
+            self.stats.connections_closed += 1;
+            self.release_credit();
+        }
+    }
+
+    /// The next thing to do. Call it until it gives [`Output::Idle`]; stopping earlier only adds delay.
+    ///
+    /// Datagrams are written to the start of `out`. A buffer of several times
+    /// [`Config::max_udp_payload`](crate::Config::max_udp_payload) lets one output carry a batch.
+    pub fn poll<'b>(&mut self, now: Instant, out: &'b mut [u8]) -> Output<'b> {
+        let now = self.advance(now);
+        self.attempts.expire(now, &self.config.bounds);
+        self.expire_undecided(now);
+        if let Some((path, len)) = self.next_answer(out) {
+            return match out.get(..len) {
+                Some(payload) => self.transmit(path, Ecn::NotEct, len, payload),
+                None => Output::NeedBuffer { len },
+            };
+        }
+        if let Some(id) = self.announcements.pop_front() {
+            return Output::Incoming(id);
+        }
+        self.run_deadlines(now);
+        while let Some(&key) = self.ready.front() {
+            match self.serve(now, key, out) {
+                Served::Event(event) => return Output::Event(ConnId(key), event),
+                Served::NeedBuffer(len) => return Output::NeedBuffer { len },
+                Served::Datagrams { path, ecn, len, segment } => {
+                    // The others get their turn between two batches of this one.
+                    self.ready.rotate_left(1);
+                    return match out.get(..len) {
+                        Some(payload) => self.transmit(path, ecn, segment, payload),
+                        None => Output::NeedBuffer { len },
+                    };
+                }
+                Served::Done => {}
+            }
+        }
+        self.idle(now)
+    }
+
+    fn transmit<'b>(&mut self, path: Path, ecn: Ecn, segment: usize, payload: &'b [u8]) -> Output<'b> {
+        self.stats.datagrams_sent += payload.len().div_ceil(segment.max(1)) as u64;
+        self.stats.bytes_sent += payload.len() as u64;
+        Output::Transmit(Transmit { path, ecn, segment, payload })
+    }
+
+    /// Copies out an answer that belongs to no connection. Too small a buffer leaves it where it is.
+    fn next_answer(&mut self, out: &mut [u8]) -> Option<(Path, usize)> {
+        let (path, datagram) = self.answers.front()?;
+        let (path, len) = (*path, datagram.len());
+        if let Some(slot) = out.get_mut(..len) {
+            slot.copy_from_slice(datagram);
+            self.answers.pop_front();
+        }
+        Some((path, len))
+    }
+
+    fn run_deadlines(&mut self, now: Instant) {
+        while let Some((_, _, index)) = self.deadlines.next().filter(|&(at, ..)| at <= now) {
+            self.deadlines.set(index, None);
+            if let Some(key) = self.connections.key_at(index) {
+                if let Some(entry) = self.connections.get_mut(key) {
+                    entry.connection.on_timeout(now);
+                }
+                self.touch(key);
+            }
+        }
+    }
+
+    /// Gives the front of the ready queue its turn.
+    fn serve(&mut self, now: Instant, key: Key, out: &mut [u8]) -> Served {
+        let Some(entry) = self.connections.get_mut(key) else {
+            self.ready.pop_front();
+            return Served::Done;
+        };
+        let connection = &mut entry.connection;
+        // A connection in this queue may have come due while it waited: its deadline is not set until it leaves.
+        if connection.wake().is_some_and(|(at, _)| at <= now) {
+            connection.on_timeout(now);
+        }
+        if !connection.is_discarded()
+            && let Some(event) = connection.poll_event()
+        {
+            return Served::Event(event);
+        }
+        match connection.poll_transmit(now, out) {
+            Sent::Datagrams { len, segment, ecn } => {
+                return Served::Datagrams { path: connection.path(), ecn, len, segment };
+            }
+            Sent::NeedBuffer(len) => return Served::NeedBuffer(len),
+            Sent::Nothing => {}
+        }
+        // Sending may have caused an event, as a farewell does.
+        if connection.has_events() && !connection.is_discarded() {
+            return Served::Done;
+        }
+        let wake = connection.wake();
+        let gone = connection.is_gone();
+        entry.queued = false;
+        self.ready.pop_front();
+        if gone {
+            self.remove(key);
+        } else {
+            self.deadlines.set(key.index, wake);
+        }
+        Served::Done
+    }
+
+    fn idle(&self, now: Instant) -> Output<'static> {
+        let connection = self.deadlines.next();
+        let expiry = self.attempts.next_expiry();
+        let wake_at = earliest(connection.map(|(at, ..)| at), expiry);
+        let why = match connection {
+            Some((at, why, _)) if Some(at) == wake_at => why,
+            _ if expiry.is_some() => Wake::Endpoint,
+            _ => Wake::Never,
+        };
+        let slack = match why {
+            Wake::Idle | Wake::Rest | Wake::Close | Wake::Endpoint => Duration::from_millis(100),
+            _ => Duration::ZERO,
+        };
+        debug_assert!(wake_at.is_none_or(|at| at > now), "a deadline that was due was not served: {why:?}");
+        // A deadline in the past would make callers spin.
+        let wake_at = wake_at.map(|at| at.max(now.plus_nanos(1)));
+        Output::Idle { wake_at, slack, why }
+    }
+}
+
+/// What a connection's turn came to.
+enum Served {
+    Event(Event),
+    Datagrams { path: Path, ecn: Ecn, len: usize, segment: usize },
+    NeedBuffer(usize),
+    Done,
+}

@@ -1,0 +1,160 @@
+//! Answers that keep nothing: RETRY and KEYINFO (specification sections 2.4 and 2.9).
+
+use alloc::vec::Vec;
+
+use super::Endpoint;
+use super::accept::Checked;
+use super::demux::{CID_LEN, Fate};
+use crate::config::KeyFetch;
+use crate::conn::Path;
+use crate::crypto::initial::{Layout, build_flight, build_retry};
+use crate::crypto::token::{KeyInfo, is_retry_token};
+use crate::crypto::{InitialKeys, KeyId};
+use crate::stats::DropReason;
+use crate::time::Instant;
+use crate::wire::header::{LongHeader, LongType};
+use crate::wire::{Cid, Side};
+
+impl Endpoint {
+    pub(super) fn answer(&mut self, path: Path, datagram: Vec<u8>) -> bool {
+        let room = self.answers.len() < self.config.bounds.stateless_queue;
+        if room {
+            self.answers.push_back((path, datagram));
+        }
+        room
+    }
+
+    /// Seconds of wall time, which tokens carry.
+    fn seconds(&self, now: Instant) -> u32 {
+        (self.config.unix_time_at_origin + now.as_nanos() / 1_000_000_000) as u32
+    }
+
+    pub(super) fn check_token(&self, now: Instant, path: Path, header: &LongHeader<'_>) -> Token {
+        if header.token.is_empty() || !is_retry_token(header.token) {
+            return Token::None;
+        }
+        let proven = self.token_key.verify_retry(header.token, header.dcid.as_slice(), path.remote, self.seconds(now));
+        proven.and_then(Cid::new).map_or(Token::Stale, Token::Valid)
+    }
+
+    /// Opens a fragment in place under the server's key id.
+    pub(super) fn open_fragment(&self, header: &LongHeader<'_>, datagram: &mut [u8]) -> bool {
+        let Some(key) = &self.config.server_key else { return false };
+        self.opens_under(&key.public().key_id(), header, datagram)
+    }
+
+    fn opens_under(&self, key_id: &KeyId, header: &LongHeader<'_>, datagram: &mut [u8]) -> bool {
+        let keys = InitialKeys::new(key_id, header.dcid.as_slice()).client(header.ty);
+        keys.open_datagram(header.index, datagram, header.payload_at).is_ok()
+    }
+
+    /// Asks a client that knows the key id to prove its address.
+    pub(super) fn retry(
+        &mut self,
+        now: Instant,
+        path: Path,
+        header: &LongHeader<'_>,
+        datagram: &mut [u8],
+    ) -> Checked<Fate> {
+        if header.index != 0 {
+            return Err(DropReason::Token);
+        }
+        if !self.open_fragment(header, datagram) {
+            return self.on_unopened(now, path, header);
+        }
+        self.send_retry(now, path, header)
+    }
+
+    pub(super) fn send_retry(&mut self, now: Instant, path: Path, header: &LongHeader<'_>) -> Checked<Fate> {
+        if !self.retry_bucket.take(now) {
+            return Err(DropReason::AnswerLimit);
+        }
+        let key = self.config.server_key.as_ref().ok_or(DropReason::Unexpected)?;
+        let (rscid, token) = self.mint(now, path, header).ok_or(DropReason::Malformed)?;
+        let ty = LongType::Retry;
+        let seal = InitialKeys::new(&key.public().key_id(), header.dcid.as_slice()).server(ty, rscid.as_slice());
+        let reply = reply(ty, header.scid, rscid);
+        let datagram = build_retry(&reply, &seal, &token).map_err(|_| DropReason::Malformed)?;
+        if !self.answer(path, datagram) {
+            return Err(DropReason::AnswerLimit);
+        }
+        self.stats.retries_sent += 1;
+        Ok(Fate::Replied)
+    }
+
+    /// The token for a client and the connection id it is bound to: the same for the same client, packet and second.
+    fn mint(&self, now: Instant, path: Path, header: &LongHeader<'_>) -> Option<(Cid, Vec<u8>)> {
+        let (issued, odcid) = (self.seconds(now), header.dcid.as_slice());
+        let rscid = self.token_key.retry_cid(issued, odcid, path.remote);
+        let rscid = Cid::new(rscid.get(..CID_LEN)?)?;
+        let token = self.token_key.retry_token(issued, odcid, rscid.as_slice(), path.remote)?;
+        Some((rscid, token.as_bytes().to_vec()))
+    }
+
+    pub(super) fn on_key_request(
+        &mut self,
+        now: Instant,
+        path: Path,
+        header: &LongHeader<'_>,
+        datagram: &mut [u8],
+    ) -> Checked<Fate> {
+        let Some(key) = self.config.server_key.clone() else { return Err(DropReason::Unexpected) };
+        let policy = self.config.key_fetch;
+        let key_id = key.public().key_id();
+        if policy != KeyFetch::Off && self.opens_under(&key_id, header, datagram) {
+            return self.send_key_info(now, path, header, &key_id);
+        }
+        if policy == KeyFetch::Open && self.opens_under(&KeyId::ZERO, header, datagram) {
+            return self.send_key_info(now, path, header, &KeyId::ZERO);
+        }
+        self.on_unopened(now, path, header)
+    }
+
+    /// A client that seals under an unknown key id learns from an open server which key it has.
+    pub(super) fn on_unopened(&mut self, now: Instant, path: Path, header: &LongHeader<'_>) -> Checked<Fate> {
+        if self.config.key_fetch != KeyFetch::Open
+            || header.index != 0
+            || header.count == 1 && header.ty == LongType::ClientInit
+        {
+            return Err(DropReason::Seal);
+        }
+        self.send_key_info(now, path, header, &KeyId::ZERO)
+    }
+
+    fn send_key_info(&mut self, now: Instant, path: Path, header: &LongHeader<'_>, under: &KeyId) -> Checked<Fate> {
+        if !self.key_info_bucket.take(now) {
+            return Err(DropReason::AnswerLimit);
+        }
+        let key = self.config.server_key.as_ref().ok_or(DropReason::Unexpected)?;
+        let (rscid, token) = self.mint(now, path, header).ok_or(DropReason::Malformed)?;
+        let info = KeyInfo { token: &token, key: key.public().clone(), endorsement: None };
+        let message = info.encode().map_err(|_| DropReason::Malformed)?;
+        let ty = LongType::Key;
+        let seal = InitialKeys::new(under, header.dcid.as_slice()).server(ty, rscid.as_slice());
+        let reply = reply(ty, header.scid, rscid);
+        let flight = build_flight(&reply, &seal, &message, Layout::Even).map_err(|_| DropReason::Malformed)?;
+        if self.answers.len() + flight.len() > self.config.bounds.stateless_queue {
+            return Err(DropReason::AnswerLimit);
+        }
+        for datagram in flight {
+            self.answer(path, datagram);
+        }
+        self.stats.key_infos_sent += 1;
+        Ok(Fate::Replied)
+    }
+}
+
+/// The header of a server's flight; fragment numbers are filled in when it is cut.
+pub(super) fn reply(ty: LongType, dcid: Cid, scid: Cid) -> LongHeader<'static> {
+    LongHeader { from: Side::Server, ty, count: 1, index: 0, dcid, scid, token: &[], payload_at: 0 }
+}
+
+/// What the token field of a first message is worth.
+pub(super) enum Token {
+    /// Nothing of this server's.
+    None,
+    /// A retry token that does not verify: the client expects an answer, but gets no work done for it.
+    Stale,
+    /// The address is proven, and this was the attempt's first connection id.
+    Valid(Cid),
+}
