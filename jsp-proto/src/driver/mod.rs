@@ -1,0 +1,38 @@
+//! The runtime-free loop that the adapters share (feature `driver`, needs std).
+//!
+//! This layer owns everything between a runtime and the state machine: buffers and batches ([`Pump`]), the task that
+//! moves datagrams ([`Driver`]), the handles that programs hold ([`Endpoint`], [`Connection`], streams) and the way
+//! from an event to the task that waits for it. It owns no socket and no runtime: an adapter implements [`Socket`] and
+//! [`Reactor`], spawns the [`Driver`] that [`endpoint`] gives it, and dresses streams of bytes in its runtime's traits.
+//! A blocking adapter needs no task and uses the [`Pump`] alone.
+//!
+//! One lock guards one endpoint. It is held for calls into the state machine, never for a system call, and wakers run
+//! and are dropped outside of it. An operation on a handle that gives the state machine something to send wakes the
+//! driver, which the runtime then runs as soon as the calling task waits: small writes of one task share datagrams.
+
+mod bytes;
+mod clock;
+mod connection;
+mod endpoint;
+mod error;
+mod known_hosts;
+mod message;
+mod pump;
+mod socket;
+mod state;
+mod stream;
+mod task;
+#[cfg(test)]
+mod tests;
+mod waiters;
+
+pub use bytes::{RecvStream, SendStream};
+pub use clock::Clock;
+pub use connection::{Connection, Stream};
+pub use endpoint::{Connecting, Endpoint, Incoming};
+pub use error::{ConnectError, OpenError, ReadError, SendError, WriteError};
+pub use known_hosts::KnownHosts;
+pub use message::{MessageReceiver, MessageSender, MessageStream, Outcome};
+pub use pump::{BATCH, Pump, Step};
+pub use socket::{Datagrams, Outgoing, Reactor, Socket, Work};
+pub use task::{Driver, endpoint};

@@ -1,0 +1,216 @@
+//! The driver: the one task that moves datagrams between a socket and an endpoint.
+
+use std::boxed::Box;
+use std::format;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::string::ToString;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::vec::Vec;
+
+use super::clock::Clock;
+use super::endpoint::Endpoint;
+use super::pump::{Pump, Step};
+use super::socket::Reactor;
+use super::state::Shared;
+use crate::{Config, Entropy, Instant, Job};
+
+/// Batches to send before looking whether something arrived: acknowledgements must not wait behind a bulk transfer.
+const SENDS: usize = 8;
+/// Turns before other tasks of the runtime get their chance.
+const TURNS: usize = 32;
+
+/// The task behind an [`Endpoint`]: a future that an adapter spawns on its runtime. It ends when the endpoint was shut
+/// down, or when no handle is left, and all connections are closed.
+///
+/// Dropping it early, as a runtime that shuts down does, ends all connections with
+/// [`ConnectionError::EndpointGone`](crate::ConnectionError::EndpointGone).
+#[derive(Debug)]
+#[must_use = "nothing moves until the driver is spawned"]
+pub struct Driver<R: Reactor> {
+    shared: Arc<Shared>,
+    reactor: R,
+    pump: Pump,
+    wake: Vec<Waker>,
+    late: Vec<Waker>,
+    jobs: Vec<Job>,
+    /// What the reactor's timer is set to.
+    alarm: Option<Instant>,
+}
+
+/// Makes an endpoint on a socket bound to `local`, and the future that drives it.
+///
+/// If `config` leaves [`unix_time_at_origin`](crate::ConfigBuilder::unix_time_at_origin) at 0 it is set from the
+/// system's clock.
+pub fn endpoint<R: Reactor>(
+    mut config: Config,
+    entropy: Entropy,
+    local: SocketAddr,
+    reactor: R,
+) -> (Endpoint, Driver<R>) {
+    let clock = Clock::new();
+    if config.unix_time_at_origin == 0 {
+        config.unix_time_at_origin = clock.unix_time_at_origin();
+    }
+    let pump = Pump::new(local, config.max_udp_payload());
+    let shared = Arc::new(Shared::new(clock, crate::Endpoint::new(Arc::new(config), entropy)));
+    let driver = Driver {
+        shared: shared.clone(),
+        reactor,
+        pump,
+        wake: Vec::new(),
+        late: Vec::new(),
+        jobs: Vec::new(),
+        alarm: None,
+    };
+    (Endpoint::new(shared, local), driver)
+}
+
+/// What the endpoint waits for after it was advanced.
+enum Next {
+    /// Nothing: there is more to do at once.
+    More,
+    /// The socket to take more.
+    Writable,
+    /// An arrival, a handle, or this time.
+    Idle(Option<Instant>),
+    /// All is done.
+    End,
+}
+
+impl<R: Reactor + Unpin> Future for Driver<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        match this.turn(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                this.end(result.err());
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl<R: Reactor> Driver<R> {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for _ in 0..TURNS {
+            let next = self.advance(cx)?;
+            let received = self.receive(cx)?;
+            match next {
+                Next::End => return Poll::Ready(Ok(())),
+                Next::More => {}
+                _ if received => {}
+                Next::Writable | Next::Idle(None) => return Poll::Pending,
+                Next::Idle(Some(at)) if self.poll_timer(cx, at).is_pending() => return Poll::Pending,
+                Next::Idle(Some(_)) => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Hands on what arrived and lets the endpoint do what it wants, until it is idle or for a number of batches.
+    fn advance(&mut self, cx: &mut Context<'_>) -> io::Result<Next> {
+        for _ in 0..SENDS {
+            let next = self.step(cx);
+            self.wake.drain(..).for_each(Waker::wake);
+            for job in self.jobs.drain(..) {
+                let shared = self.shared.clone();
+                let work = move || {
+                    let done = job.run();
+                    shared.act(|state, now| state.endpoint.job_done(now, done));
+                };
+                self.reactor.offload(Box::new(work));
+            }
+            if !matches!(next, Next::More) {
+                self.late.drain(..).for_each(Waker::wake);
+                return Ok(next);
+            }
+            while let Err(error) = self.pump.flush(&mut self.reactor) {
+                if error.kind() != ErrorKind::WouldBlock {
+                    return Err(error);
+                }
+                match self.reactor.poll_writable(cx) {
+                    Poll::Ready(ready) => ready?,
+                    Poll::Pending => return Ok(Next::Writable),
+                }
+            }
+        }
+        Ok(Next::More)
+    }
+
+    /// The part under the lock: gives `More` when datagrams lie in the pump.
+    fn step(&mut self, cx: &Context<'_>) -> Next {
+        let now = self.shared.clock.now();
+        let max_segments = self.reactor.max_segments();
+        let mut state = self.shared.lock();
+        self.pump.deliver(&mut state.endpoint, now);
+        let next = loop {
+            match self.pump.step(&mut state.endpoint, now, max_segments) {
+                Step::Event(id, event) => state.on_event(now, id, event, &mut self.wake, &mut self.late),
+                Step::Incoming(id) => state.on_incoming(id, &mut self.wake),
+                Step::Send => break Next::More,
+                Step::Idle { .. } if state.ending && state.endpoint.is_idle() => break Next::End,
+                Step::Idle { wake_at } => {
+                    if !state.driver.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                        state.driver = Some(cx.waker().clone());
+                    }
+                    break Next::Idle(wake_at);
+                }
+            }
+        };
+        while let Some(job) = state.endpoint.take_job() {
+            self.jobs.push(job);
+        }
+        next
+    }
+
+    /// Ready when `at` has passed. The timer is left to ring too early rather than set anew each time that a timeout
+    /// moves away, as most do with every datagram.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        loop {
+            let alarm = self.alarm.map_or(at, |alarm| alarm.min(at));
+            self.alarm = Some(alarm);
+            if self.reactor.poll_timer(cx, self.shared.clock.to_std(alarm)).is_pending() {
+                return Poll::Pending;
+            }
+            self.alarm = None;
+            if alarm == at {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Receives a batch into the pump. `false`: nothing is there, and the task will be woken.
+    fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        loop {
+            match self.pump.receive(&mut self.reactor) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => match self.reactor.poll_readable(cx) {
+                    Poll::Ready(ready) => ready?,
+                    Poll::Pending => return Ok(false),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn end(&mut self, error: Option<io::Error>) {
+        let reason = error.map(|error| format!("the socket failed: {error}").into_boxed_str());
+        self.shared.lock().on_end(reason, &mut self.wake);
+        self.wake.append(&mut self.late);
+        self.wake.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl<R: Reactor> Drop for Driver<R> {
+    fn drop(&mut self) {
+        let reason = "the runtime dropped the endpoint's task".to_string().into_boxed_str();
+        self.shared.lock().on_end(Some(reason), &mut self.wake);
+        self.wake.drain(..).for_each(Waker::wake);
+    }
+}
