@@ -1,0 +1,61 @@
+//! JetStreamProto (JSP) on tokio: encrypted connections over UDP with a post-quantum key exchange by default, streams
+//! of bytes and of messages, deadlines and priorities, and no certificates: a server has one key, and clients pin it.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use jsp_tokio::{AppCode, ClientConfig, Config, Endpoint, SecretKey, Stream};
+//!
+//! let key = SecretKey::from_seed(jsp_tokio::random_seed()?);
+//! let pinned = ClientConfig::pinned(key.public().clone());
+//! let server = Endpoint::bind("127.0.0.1:0", Config::builder().server_key(key).build()?).await?;
+//! let address = server.local_address();
+//! let echo = tokio::spawn(async move {
+//!     let connection = server.accept().await.expect("open");
+//!     while let Ok(Some(Stream::Messages(mut stream))) = connection.accept_stream().await {
+//!         while let Ok(Some(message)) = stream.recv().await {
+//!             stream.send(&message).await.expect("the client is there");
+//!         }
+//!     }
+//! });
+//!
+//! let client = Endpoint::bind("127.0.0.1:0", Config::default()).await?;
+//! let connection = client.connect(address, &pinned).await?;
+//! let mut stream = connection.open_messages().await?;
+//! stream.send(b"hello").await?;
+//! assert_eq!(stream.recv().await?.as_deref(), Some(&b"hello"[..]));
+//! connection.close(AppCode::ZERO, b"").await?;
+//! echo.await?;
+//! # Ok(()) }
+//! ```
+//!
+//! An [`Endpoint`] is one UDP socket; one task on the runtime serves it. Handles are thin and thread-safe; when the
+//! last is dropped everything is closed gracefully and the task ends. No operation needs anything global: no logger, no
+//! provider of cryptography, no certificate store.
+//!
+//! Trust: [`ClientConfig::pinned`] holds the server's whole key, [`ClientConfig::fingerprints`] its id,
+//! [`Endpoint::connect_known`] trusts on first use and remembers in a [`KnownHosts`] file,
+//! [`Endpoint::connect_with`] leaves the decision to a closure. A client without any may reach the loopback address
+//! only, and accepting any key takes [`ClientConfig::danger_accept_any`].
+//!
+//! Every asynchronous operation says whether it is cancel safe: whether its future may be dropped, as
+//! `tokio::select!` does, without losing anything.
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod connection;
+mod endpoint;
+mod io;
+
+pub use bytes::{RecvStream, SendStream};
+pub use connection::{Connection, Stream};
+pub use endpoint::{Endpoint, random_seed};
+pub use jsp_proto as proto;
+pub use jsp_proto::driver::{
+    ConnectError, Incoming, KnownHosts, MessageReceiver, MessageSender, MessageStream, OpenError, Outcome, ReadError,
+    SendError, WriteError,
+};
+pub use jsp_proto::{
+    Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Config, ConfigBuilder, ConfigError, Congestion, ConnStats,
+    ConnectionError, Delivery, EndpointStats, IncomingGone, KemJobs, KeyFetch, KeyId, MessageId, MessageOptions,
+    Outcome as MessageOutcome, PublicKey, RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
+};
