@@ -1,0 +1,339 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use jsp_tokio::KeyId;
+
+use crate::address::Target;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server is not trusted or not the right one, 4 no connection.";
+
+/// Send files, chat, measure and demonstrate JetStreamProto: post-quantum encrypted connections over UDP.
+#[derive(Debug, Parser)]
+#[command(name = "jsp", bin_name = "jsp", version, propagate_version = true, after_help = concat_help(
+    "Start here:\n  jsp demo                     a file and messages over a lossy network, on this machine alone\n  \
+     jsp serve                    a server; it prints the commands that reach it\n"
+))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+fn concat_help(text: &str) -> String {
+    format!("{text}\n{EXIT_CODES}")
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Keygen(Keygen),
+    Serve(Serve),
+    Recv(Recv),
+    Send(Send),
+    Chat(Chat),
+    Ping(Ping),
+    #[command(subcommand)]
+    Perf(Perf),
+    Demo(Demo),
+}
+
+/// Make a server's key.
+///
+/// Writes the secret key to FILE, readable by its owner only, and the public key to FILE.pub. Prints the key's id
+/// (jsp1-...), by which clients pin it, and the public key (jsp1pk-...).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  jsp keygen --out ~/server.key\n  jsp serve --key ~/server.key")]
+pub(crate) struct Keygen {
+    /// Where the secret key goes; never overwritten
+    #[arg(long, value_name = "FILE", default_value = "jsp.key")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Listen {
+    /// Address to listen on; port 0 takes a free one [default: port 4433 on all addresses]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Secret key file from `jsp keygen`; without one a new key is made that lives as long as the server
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// Echo streams and messages, and receive files.
+///
+/// Runs until Ctrl-C. Anybody may connect and learn the server's key.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  jsp serve --listen 127.0.0.1:4433\n  jsp serve --key server.key --out /srv/inbox")]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    /// Folder for received files
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+}
+
+/// Receive files from `jsp send`.
+///
+/// A file that exists is never overwritten: the new one gets a number. While a file arrives its name ends in .part; it
+/// gets its name when its SHA-256 is right.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  jsp recv --out inbox\n  jsp recv --listen 0.0.0.0:4433 --key server.key --once")]
+pub(crate) struct Recv {
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    /// Folder for received files
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// End after the first file that arrived whole
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+/// Whom to trust.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Trust {
+    /// Id of the key that the server must hold; up to 4 times
+    #[arg(long, value_name = "jsp1-...")]
+    pub(crate) pin: Vec<KeyId>,
+    /// File with the server's public key, or the key itself (jsp1pk-...)
+    #[arg(long, value_name = "FILE", conflicts_with = "pin")]
+    pub(crate) server_key: Option<String>,
+    /// Trust the key seen first and remember it; later only that one
+    #[arg(long, conflicts_with_all = ["pin", "server_key"])]
+    pub(crate) tofu: bool,
+    /// Seconds to try to connect
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub(crate) connect_timeout: Duration,
+}
+
+const ADDRESS_HELP: &str = "\
+An address is host:port#jsp1-..., as the server prints it. Without the key id, or one of the options --pin, \
+--server-key and --tofu, only a server on this machine (127.0.0.1, ::1) can be reached.";
+
+/// Send a file to `jsp recv` or `jsp serve`.
+///
+/// The file is streamed, however large. Success means: the receiver has it, and its SHA-256 is the sender's.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{ADDRESS_HELP}\n\nExample:\n  jsp send report.pdf example.org:4433#jsp1-..."))]
+pub(crate) struct Send {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// host:port#jsp1-...
+    #[arg(value_name = "ADDR")]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// Talk line by line, one to one or in a round.
+///
+/// One side listens, the others connect; everybody sees every line. Ctrl-D or Ctrl-C ends it.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "jsp chat --listen ADDR [--key FILE] [--name NAME]\n       jsp chat ADDR [--name NAME] [--pin jsp1-...]",
+    after_help = format!("{ADDRESS_HELP}\n\nExamples:\n  jsp chat --listen 0.0.0.0:4433\n  jsp chat --name Ada example.org:4433#jsp1-...")
+)]
+pub(crate) struct Chat {
+    /// host:port#jsp1-...
+    #[arg(value_name = "ADDR", required_unless_present = "listen", conflicts_with_all = ["listen", "key"])]
+    pub(crate) target: Option<Target>,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// How the others see you
+    #[arg(long, default_value = "guest")]
+    pub(crate) name: String,
+}
+
+/// Measure the round-trip time to `jsp serve`.
+///
+/// Sends best-effort messages and waits for their echo. Exit code 0 if at least one came back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{ADDRESS_HELP}\n\nExample:\n  jsp ping -c 10 127.0.0.1:4433"))]
+pub(crate) struct Ping {
+    /// host:port#jsp1-...
+    #[arg(value_name = "ADDR")]
+    pub(crate) target: Target,
+    /// Probes
+    #[arg(short, long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: u32,
+    /// Seconds between probes
+    #[arg(short, long, value_name = "S", default_value = "0.5", value_parser = seconds)]
+    pub(crate) interval: Duration,
+    /// Bytes of a probe
+    #[arg(short, long, default_value_t = 56, value_parser = clap::value_parser!(u32).range(8..=65_536))]
+    pub(crate) size: u32,
+    /// Seconds to wait for an echo
+    #[arg(short = 'W', long, value_name = "S", default_value = "2", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// Measure throughput and latency between two machines, or two processes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Perf {
+    /// Wait for `jsp perf client`.
+    Server(PerfServer),
+    /// Measure: upload, download, latency of messages.
+    Client(PerfClient),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  jsp perf server --listen 127.0.0.1:4433")]
+pub(crate) struct PerfServer {
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    /// Serve although this is a debug build
+    #[arg(long)]
+    pub(crate) allow_debug: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{ADDRESS_HELP}\n\nExample:\n  jsp perf client 127.0.0.1:4433 --size 1GiB"))]
+pub(crate) struct PerfClient {
+    /// host:port#jsp1-...
+    #[arg(value_name = "ADDR")]
+    pub(crate) target: Target,
+    /// Bytes in each direction
+    #[arg(long, default_value = "256MiB", value_parser = size)]
+    pub(crate) size: u64,
+    /// Messages, one after the other
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) messages: u32,
+    /// Bytes of a message
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) message_size: u32,
+    /// Print figures although this is a debug build
+    #[arg(long)]
+    pub(crate) allow_debug: bool,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+/// Show everything at once, on this machine alone.
+///
+/// Client and server in one process, real UDP sockets on the loopback address, and between them a proxy that delays and
+/// loses datagrams. A file crosses, beside it messages in three ways of delivery; then the report: handshake,
+/// throughput, losses, what became of the messages and how long they took, and the file's SHA-256 on both ends.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The network of the demo is bad on purpose: 2 % of the datagrams are lost and a round trip takes 40 ms.
+Two values are for the direction to the server and for the direction to the client.
+
+Examples:
+  jsp demo                            64 MiB of generated content, or what crosses of it in 30 s
+  jsp demo --size 64MiB               all of it, however long that takes
+  jsp demo holiday.mp4                a file of yours; nothing is written to disk
+  jsp demo --loss 0 --delay 0         how fast it goes without a network
+  jsp demo --loss 0,5 --delay 50 --rate 20 --seed 7")]
+pub(crate) struct Demo {
+    /// The file to send; generated content without one
+    #[arg(conflicts_with = "size")]
+    pub(crate) file: Option<PathBuf>,
+    /// How much to generate [default: 64MiB, or what crosses of it in 30 s]
+    #[arg(long, value_parser = size)]
+    pub(crate) size: Option<u64>,
+    /// Datagrams lost at random, percent
+    #[arg(long, value_name = "%[,%]", default_value = "2", value_parser = Both::percent)]
+    pub(crate) loss: Both<f64>,
+    /// Delay of each datagram, milliseconds
+    #[arg(long, value_name = "MS[,MS]", default_value = "20", value_parser = Both::delay)]
+    pub(crate) delay: Both<f64>,
+    /// Bottleneck, Mbit/s, with a queue of 100 ms [default: none]
+    #[arg(long, value_name = "MBIT[,MBIT]", value_parser = Both::rate)]
+    pub(crate) rate: Option<Both<f64>>,
+    /// Which datagrams are lost
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// A value for each direction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Both<T> {
+    pub(crate) to_server: T,
+    pub(crate) to_client: T,
+}
+
+impl Both<f64> {
+    fn percent(text: &str) -> Result<Self, String> {
+        Self::parse(text, |value| (0.0..=100.0).contains(&value), "a percentage, or two with a comma between")
+    }
+
+    fn delay(text: &str) -> Result<Self, String> {
+        Self::parse(text, |value| (0.0..=60_000.0).contains(&value), "milliseconds up to 60000, or two values")
+    }
+
+    fn rate(text: &str) -> Result<Self, String> {
+        Self::parse(text, |value| (0.01..=1e6).contains(&value), "Mbit/s from 0.01 up, or two values")
+    }
+
+    fn parse(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<Self, String> {
+        let (to_server, to_client) = text.split_once(',').unwrap_or((text, text));
+        let one = |text: &str| f64::from_str(text.trim()).ok().filter(|&value| fits(value));
+        match (one(to_server), one(to_client)) {
+            (Some(to_server), Some(to_client)) => Ok(Self { to_server, to_client }),
+            _ => Err(format!("expected {expected}")),
+        }
+    }
+}
+
+/// `64MiB`, `10 MB`, `1500`.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 10] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("kB", 1000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("K", 1 << 10),
+        ("M", 1 << 20),
+        ("G", 1 << 30),
+        ("B", 1),
+    ];
+    let (digits, unit) =
+        UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor))).unwrap_or((text, 1));
+    let size = digits.trim().parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
+    size.ok_or_else(|| "expected a size such as 64MiB, 10MB or 1500".into())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = f64::from_str(text).ok().filter(|seconds| (0.0..=1e6).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds, for example 0.5".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_pairs() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("10 MB"), Ok(10_000_000));
+        assert_eq!(size("1500"), Ok(1500));
+        assert!(size("many").is_err());
+        assert!(size("99999999999999GiB").is_err());
+        assert_eq!(Both::percent("2"), Ok(Both { to_server: 2.0, to_client: 2.0 }));
+        assert_eq!(Both::percent("0, 5"), Ok(Both { to_server: 0.0, to_client: 5.0 }));
+        assert!(Both::percent("101").is_err());
+        assert!(Both::delay("-1").is_err());
+    }
+
+    #[test]
+    fn chat_needs_one_of_both() {
+        assert!(Args::try_parse_from(["jsp", "chat"]).is_err());
+        assert!(Args::try_parse_from(["jsp", "chat", "--listen", "127.0.0.1:0"]).is_ok());
+        assert!(Args::try_parse_from(["jsp", "chat", "a:1", "--listen", "127.0.0.1:0"]).is_err());
+    }
+}

@@ -1,0 +1,151 @@
+//! `jsp demo`: client, server and a bad network in one process, and a report of what happened.
+
+mod content;
+mod messages;
+mod report;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jsp_tokio::{AppCode, ClientConfig, Config, Connection, Endpoint, Stream, StreamOptions};
+use tokio::io::AsyncRead;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::args::Demo;
+use crate::failure::{Context, Failure, Result};
+use crate::proxy::{Impairment, Proxy};
+use crate::term::{Progress, duration, say};
+use crate::transfer::{self, Ending, Header, Receipt};
+use crate::{keys, net};
+use content::{Generated, Nowhere};
+use messages::Tally;
+
+/// How much is generated when nobody says, and for how long: a bad network must not make a first look take minutes.
+const SIZE: u64 = 64 << 20;
+const TIME: Duration = Duration::from_secs(30);
+/// The file is less urgent than the messages.
+const FILE_PRIORITY: u8 = 64;
+/// How long stragglers may take when the file has crossed.
+const STRAGGLERS: Duration = Duration::from_secs(20);
+
+pub(crate) async fn demo(args: &Demo) -> Result<()> {
+    let run = async {
+        match &args.file {
+            Some(path) => {
+                let file = tokio::fs::File::open(path).await.context(|| format!("cannot open {}", path.display()))?;
+                let meta = file.metadata().await?;
+                if !meta.is_file() {
+                    return Err(Failure::new(format!("{} is no ordinary file", path.display())));
+                }
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                run(args, Header { name, size: meta.len() }, file).await
+            }
+            None => {
+                let until = args.size.is_none().then(|| Instant::now() + TIME);
+                let header = Header { name: "generated content".into(), size: args.size.unwrap_or(SIZE) };
+                run(args, header, Generated::new(args.seed, until)).await
+            }
+        }
+    };
+    tokio::select! {
+        done = run => done,
+        () = net::interrupted() => Err(Failure::new("interrupted")),
+    }
+}
+
+async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -> Result<()> {
+    let key = keys::generate()?;
+    let id = key.public().key_id();
+    let trust = ClientConfig::pinned(key.public().clone()).protocols(&[net::FILE]);
+    let server = Endpoint::bind("127.0.0.1:0", net::server_config(key, &[net::FILE]).build()?).await?;
+    let (there, back) = impairments(args);
+    let proxy = Proxy::start(server.local_address(), there, back, args.seed)?;
+    say!("{}", report::scene(args, &header));
+    if cfg!(debug_assertions) {
+        say!("debug build: it is slower than the library is");
+    }
+
+    let tally = Arc::new(Tally::new());
+    let progress = Progress::new("file", header.size);
+    let serving = tokio::spawn(serve(server.clone(), tally.clone(), progress));
+    let client = Endpoint::bind("127.0.0.1:0", Config::default()).await?;
+    let connection = client.connect(proxy.address, &trust).await?;
+    if let Some(time) = connection.stats().handshake_time {
+        say!("handshake    {}: {}", duration(time), report::KEY_EXCHANGE);
+        say!("             server key {id}, pinned");
+    }
+
+    let ending = if args.file.is_none() { Ending::Early } else { Ending::Exact };
+    let (sent, time) = cross(&connection, &header, &mut content, ending, &tally).await?;
+    // The counters now: the close is another matter.
+    let (stats, proxied) = (connection.stats(), proxy.counts());
+    let closed = timeout(STRAGGLERS, connection.close(AppCode::ZERO, b"done")).await;
+    closed.map_err(|_| Failure::new("the connection did not close in time"))??;
+    let received = timeout(STRAGGLERS, serving).await.map_err(|_| Failure::new("the server did not end in time"))?;
+    let received = received.map_err(|error| Failure::new(format!("the server failed: {error}")))??;
+    tokio::join!(client.shutdown(), server.shutdown());
+    report::Findings { wanted: header.size, sent, received, time, tally: &tally, stats, proxied }.print()
+}
+
+fn impairments(args: &Demo) -> (Impairment, Impairment) {
+    let one = |loss: f64, delay: f64, rate: Option<f64>| Impairment {
+        loss: loss / 100.0,
+        delay: Duration::from_secs_f64(delay / 1000.0),
+        rate: rate.map(|mbit| mbit * 125_000.0),
+    };
+    (
+        one(args.loss.to_server, args.delay.to_server, args.rate.map(|rate| rate.to_server)),
+        one(args.loss.to_client, args.delay.to_client, args.rate.map(|rate| rate.to_client)),
+    )
+}
+
+/// The client: the file, and the messages beside it. Gives what the sender knows, and how long the file took, from its
+/// first byte to the receiver's word that it has the last.
+async fn cross(
+    connection: &Connection,
+    header: &Header,
+    content: &mut (impl AsyncRead + Unpin),
+    ending: Ending,
+    tally: &Arc<Tally>,
+) -> Result<(Receipt, Duration)> {
+    let stop = Arc::new(Notify::new());
+    let talking = tokio::spawn(messages::talk(connection.clone(), tally.clone(), stop.clone()));
+    let begun = Instant::now();
+    let stream = connection.open_bi_with(StreamOptions::bytes().priority(FILE_PRIORITY)).await?;
+    let sent = transfer::send(stream, header, content, ending, |_| {}).await?;
+    let time = begun.elapsed();
+    stop.notify_one();
+    match timeout(STRAGGLERS, talking).await {
+        Ok(Ok(talked)) => talked.map(|()| (sent, time)),
+        Ok(Err(error)) => Err(Failure::new(format!("the messages failed: {error}"))),
+        Err(_) => Err(Failure::new("some messages had no outcome in time")),
+    }
+}
+
+/// The server: takes the file and counts the messages until the client closes.
+async fn serve(server: Endpoint, tally: Arc<Tally>, progress: Progress) -> Result<Receipt> {
+    let connection = server.accept().await.ok_or_else(|| Failure::new("the server's socket failed"))?;
+    let mut progress = Some(progress);
+    let mut file = None;
+    let mut listening = JoinSet::new();
+    while let Some(stream) = connection.accept_stream().await? {
+        match (stream, progress.take()) {
+            (Stream::Bytes(to, from), Some(mut progress)) => {
+                file = Some(tokio::spawn(async move {
+                    transfer::receive((to, from), &mut Nowhere, |_, done| progress.set(done)).await
+                }));
+            }
+            (Stream::MessagesUni(from), unused) => {
+                progress = unused;
+                listening.spawn(messages::listen(from, tally.clone()));
+            }
+            (_, unused) => progress = unused,
+        }
+    }
+    listening.join_all().await;
+    let file = file.ok_or_else(|| Failure::new("the file did not arrive"))?;
+    let received = file.await.map_err(|error| Failure::new(format!("the receiver failed: {error}")))?;
+    received.map(|(_, receipt)| receipt)
+}
