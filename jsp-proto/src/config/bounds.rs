@@ -6,7 +6,7 @@
 //! | [`Bounds::reassembly_entries`] | 4096 | validated: oldest incomplete dropped; unvalidated: new one dropped |
 //! | [`Bounds::reassembly_per_prefix`] | 32 | token-less first fragment is answered by RETRY |
 //! | [`REASSEMBLY_LIFETIME`] | 5 s | entry freed |
-//! | [`Bounds::half_open`] | 4096 | fragment dropped |
+//! | [`Bounds::half_open`] | 4096 with a proven address and 4096 without | fragment dropped |
 //! | [`Bounds::half_open_per_prefix`] | 64 | token-less first fragment is answered by RETRY |
 //! | [`HALF_OPEN_LIFETIME`] | 5 s | connection freed |
 //! | [`Bounds::kem_jobs_per_second`], burst | 1000, 200 | completion left out; the client's resend tries again |
@@ -104,7 +104,7 @@ pub struct Bounds {
     pub reassembly_entries: usize,
     /// The same from one /24 (IPv4) or /64 (IPv6) without a valid token.
     pub reassembly_per_prefix: u32,
-    /// Connections that are not confirmed yet.
+    /// Connections that are not confirmed yet: so many of clients with a token, and so many of clients without.
     pub half_open: usize,
     /// The same from one /24 or /64 without a valid token.
     pub half_open_per_prefix: u32,

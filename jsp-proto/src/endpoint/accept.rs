@@ -101,7 +101,7 @@ impl Endpoint {
 
     fn room(&mut self, path: Path, validated: bool) -> Room {
         let bounds = &self.config.bounds;
-        if !validated && self.half_open_of.of(Prefix::of(path.remote)) >= bounds.half_open_per_prefix {
+        if !validated && self.half_open.of(Prefix::of(path.remote)) >= bounds.half_open_per_prefix {
             return Room::Prefix;
         }
         self.attempts.room(bounds, path.remote, validated)
@@ -150,7 +150,7 @@ impl Endpoint {
             *slot = None;
             return Err(DropReason::Tombstone);
         }
-        let full = self.half_open >= self.config.bounds.half_open
+        let full = self.half_open.beside(attempt.validated) >= self.config.bounds.half_open
             || Arc::strong_count(&self.jobs_under_way) > self.config.bounds.kem_queue
             || self.connections.len() >= self.config.bounds.connections;
         if full || !self.kem_bucket.take(now) {

@@ -76,6 +76,52 @@ impl PerPrefix {
     }
 }
 
+/// Connections that are not confirmed yet. Clients whose address is proven are counted for themselves: a flood of
+/// forged addresses must not keep them out (specification section 13, item 6).
+pub(super) struct HalfOpen {
+    validated: usize,
+    unvalidated: usize,
+    per_prefix: PerPrefix,
+}
+
+impl HalfOpen {
+    pub(super) fn new(hash: KeyedHash) -> Self {
+        Self { validated: 0, unvalidated: 0, per_prefix: PerPrefix::new(hash) }
+    }
+
+    /// How many there are beside which one more, `validated` or not, would stand.
+    pub(super) fn beside(&self, validated: bool) -> usize {
+        if validated { self.validated } else { self.unvalidated }
+    }
+
+    /// How many clients of this network without proof there are.
+    pub(super) fn of(&self, prefix: Prefix) -> u32 {
+        self.per_prefix.of(prefix)
+    }
+
+    /// One more; `prefix` is its network if its address is not proven.
+    pub(super) fn add(&mut self, prefix: Option<Prefix>) {
+        match prefix {
+            Some(prefix) => {
+                self.unvalidated += 1;
+                self.per_prefix.add(prefix);
+            }
+            None => self.validated += 1,
+        }
+    }
+
+    /// One less, which was added with the same `prefix`.
+    pub(super) fn remove(&mut self, prefix: Option<Prefix>) {
+        match prefix {
+            Some(prefix) => {
+                self.unvalidated -= 1;
+                self.per_prefix.remove(prefix);
+            }
+            None => self.validated -= 1,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,7 +26,7 @@ pub use incoming::{Accept, Incoming, IncomingGone, IncomingId};
 pub use job::{Job, JobDone};
 
 use attempt::Attempts;
-use bucket::{Bucket, PerPrefix, Prefix};
+use bucket::{Bucket, HalfOpen, Prefix};
 use deadlines::Deadlines;
 
 use crate::config::{ClientConfig, Config};
@@ -168,9 +168,8 @@ pub struct Endpoint {
     kem_bucket: Bucket,
     retry_bucket: Bucket,
     key_info_bucket: Bucket,
-    half_open: usize,
+    half_open: HalfOpen,
     /// Half-open connections of clients without a token, by their network.
-    half_open_of: PerPrefix,
     /// Bytes held for received data, over all connections.
     memory: u64,
     /// Connections that were told to grant no credit for want of memory.
@@ -183,7 +182,6 @@ impl core::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Endpoint")
             .field("connections", &self.connections.len())
-            .field("half_open", &self.half_open)
             .field("stats", &self.stats)
             .finish_non_exhaustive()
     }
@@ -215,8 +213,7 @@ impl Endpoint {
             kem_bucket: Bucket::new(zero, bounds.kem_jobs_per_second, bounds.kem_burst),
             retry_bucket: Bucket::new(zero, bounds.retries_per_second, bounds.retries_per_second),
             key_info_bucket: Bucket::new(zero, bounds.key_infos_per_second, bounds.key_infos_per_second),
-            half_open: 0,
-            half_open_of: PerPrefix::new(hash),
+            half_open: HalfOpen::new(hash),
             memory: 0,
             holding_credit: Vec::new(),
             shutdown: false,
@@ -312,9 +309,8 @@ impl Endpoint {
     fn insert(&mut self, connection: Connection, prefix: Option<Prefix>) -> Key {
         let cid = connection.local_cid();
         let half_open = connection.is_half_open();
-        self.half_open += usize::from(half_open);
-        if let Some(prefix) = prefix {
-            self.half_open_of.add(prefix);
+        if half_open {
+            self.half_open.add(prefix);
         }
         let entry =
             Entry { connection, queued: false, half_open, prefix, confirmed: false, memory: 0, holds_credit: false };
@@ -329,10 +325,7 @@ impl Endpoint {
         let Some(entry) = self.connections.get_mut(key) else { return };
         if entry.half_open && !entry.connection.is_half_open() {
             entry.half_open = false;
-            self.half_open -= 1;
-            if let Some(prefix) = entry.prefix.take() {
-                self.half_open_of.remove(prefix);
-            }
+            self.half_open.remove(entry.prefix);
         }
         if !entry.confirmed && entry.connection.is_confirmed() {
             entry.confirmed = true;
@@ -355,9 +348,8 @@ impl Endpoint {
         if let Some(entry) = self.connections.remove(key) {
             self.cids.remove(&entry.connection.local_cid());
             self.deadlines.set(key.index, None);
-            self.half_open -= usize::from(entry.half_open);
-            if let Some(prefix) = entry.prefix {
-                self.half_open_of.remove(prefix);
+            if entry.half_open {
+                self.half_open.remove(entry.prefix);
             }
             self.memory -= entry.memory;
             self.stats.connections_closed += 1;
