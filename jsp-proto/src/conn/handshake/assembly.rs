@@ -3,10 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::wire::header::Fragment;
-
-/// The largest handshake message, in bytes.
-pub(crate) const MAX_MESSAGE: u16 = 4600;
+use crate::wire::header::{Fragment, MAX_MESSAGE};
 
 /// A message of which some fragments have come. The first fragment fixes count and total.
 #[derive(Debug)]
@@ -23,7 +20,7 @@ pub(crate) struct BadFragment;
 impl Assembly {
     /// Starts with the first fragment seen.
     pub(crate) fn start(index: u8, count: u8, fragment: &Fragment<'_>) -> Result<Self, BadFragment> {
-        if fragment.total > MAX_MESSAGE || !(1..=4).contains(&count) {
+        if usize::from(fragment.total) > MAX_MESSAGE || !(1..=4).contains(&count) {
             return Err(BadFragment);
         }
         let mut assembly = Self { bytes: vec![0; usize::from(fragment.total)], count, parts: [None; 4] };

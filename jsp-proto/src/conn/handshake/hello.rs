@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::config::{ClientConfig, Config};
+use crate::crypto::schedule::MAX_P1;
 use crate::wire::cursor::{Full, Writer};
 use crate::wire::params::{Extras, Params, ParamsContext, Protocols, encode_params};
 use crate::wire::{Side, StreamKind, StreamType};
@@ -52,8 +53,6 @@ pub(crate) fn protocol_list(names: &[Box<[u8]>]) -> Vec<u8> {
     list
 }
 
-/// The largest P1 (specification section 13, item 10).
-const MAX_P1: usize = 1940;
 /// The largest PARAMS.
 const MAX_PARAMS: usize = 1100;
 
