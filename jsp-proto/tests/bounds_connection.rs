@@ -222,6 +222,37 @@ fn row_20_an_optimistic_acknowledger_meets_a_number_that_was_left_out() {
     scene.assert_closed(TransportError::PROTOCOL_VIOLATION);
 }
 
+/// Such a peer fills the memory of sent packets with ACKs. Then one is due, and cannot be sent.
+#[test]
+fn row_22_a_peer_that_acknowledges_nothing_does_not_make_the_endpoint_spin() {
+    let mut scene = Scene::new();
+    let limit = Frame::MaxData { limit: 1 << 20 };
+    for _ in 0..59_700 {
+        scene.send(&[limit]);
+        // Each packet leaves a gap, and is worth an ACK at once.
+        scene.peer.next_pn += 1;
+        scene.run(MS / 50);
+        scene.peer.packets.clear();
+    }
+    scene.run(MS * 30);
+    let packets_sent = |scene: &mut Scene| {
+        let conn = scene.sim.conn(scene.server, scene.victim).expect("open");
+        conn.stats().packets_sent
+    };
+    // From here on without gaps or pauses: every second ACK waits for its delay. An endpoint that spins ends the test.
+    for _ in 0..200 {
+        scene.send(&[limit]);
+        scene.run(MS * 10);
+        scene.send(&[limit]);
+        scene.run(MS * 40);
+    }
+    let before = packets_sent(&mut scene);
+    scene.send(&[limit]);
+    scene.run(MS * 100);
+    assert_eq!(packets_sent(&mut scene), before, "the bound is reached");
+    scene.assert_honest_unharmed();
+}
+
 #[test]
 fn row_23_memory_of_unread_data_is_bounded_over_all_connections() {
     const MEMORY: u64 = 800 << 10;

@@ -286,7 +286,7 @@ impl Connection {
             // What the address limit holds back is not lost yet, and a probe could not be sent either.
             if self.path.allows(u64::from(self.stats.datagram_size)) {
                 consider(secure.recovery.deadline(), Wake::Loss);
-                consider(secure.acks.deadline(), Wake::Ack);
+                consider(secure.acks.deadline().filter(|_| secure.recovery.has_room()), Wake::Ack);
                 consider(self.paced_until, Wake::Pacing);
             }
             consider(self.idle_deadline(), Wake::Idle);

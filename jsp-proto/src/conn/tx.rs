@@ -120,9 +120,6 @@ impl Connection {
             secure.recovery.set_app_limited();
             return false;
         }
-        if secure.recovery.probes_pending() > 0 {
-            return true;
-        }
         let headroom = if self.streams.is_outranked(now) { HEADROOM.min(secure.recovery.cwnd() / 2) } else { 0 };
         match secure.recovery.permit(now, size as u64 + headroom) {
             Permit::Now => true,
@@ -141,7 +138,7 @@ impl Connection {
         let random_bit = self.rng.u64() & 1 == 1;
         let secure = self.secure.as_deref_mut()?;
         let recovery = &mut secure.recovery;
-        let may_fly = recovery.probes_pending() > 0 || recovery.permit(now, slot.len() as u64) == Permit::Now;
+        let may_fly = recovery.permit(now, slot.len() as u64) == Permit::Now;
 
         let Begun { pn, pn_len, pn_at, payload_at, mut w } = begin(recovery, &self.remote_cid, random_bit, slot)?;
         if secure.acks.has_new()

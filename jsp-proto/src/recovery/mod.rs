@@ -87,7 +87,7 @@ pub(crate) enum Timeout {
     Nothing,
     /// Packets were declared lost.
     Lost,
-    /// The probe timeout passed: [`Recovery::probes_pending`] packets that the peer must acknowledge are to be sent.
+    /// The probe timeout passed: packets that the peer must acknowledge are to be sent, and may pass the window.
     Probe,
 }
 
@@ -250,8 +250,15 @@ impl<R: Copy> Recovery<R> {
         }
     }
 
+    /// Whether a packet can be remembered. Without room nothing can be sent, so nothing is due either; only what the
+    /// peer sends, or the passing of a timeout, makes room again.
+    pub(crate) fn has_room(&self) -> bool {
+        self.sent.has_room(self.ring_limit - 1)
+    }
+
     /// Probe packets that may and should be sent past the window, each one ack-eliciting.
-    pub(crate) fn probes_pending(&self) -> u8 {
+    #[cfg(test)]
+    fn probes_pending(&self) -> u8 {
         self.probes
     }
 

@@ -256,6 +256,11 @@ impl<R: Copy> SentPackets<R> {
         true
     }
 
+    /// Whether [`make_room`](Self::make_room) would find room.
+    pub(super) fn has_room(&self, limit: usize) -> bool {
+        self.packets.len() < limit || self.packets.front().is_some_and(|front| !front.is_outstanding())
+    }
+
     fn forget_front(&mut self) {
         if let Some(front) = self.packets.pop_front() {
             self.base += 1;
