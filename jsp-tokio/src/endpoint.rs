@@ -1,26 +1,15 @@
 //! Endpoints: binding, connecting, accepting.
 
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::io;
+use std::net::UdpSocket;
 use std::ops::Deref;
 
-use jsp_proto::driver::{self, ConnectError, KnownHosts};
+use jsp_proto::driver::{self, ConnectError, KnownHosts, system};
 use jsp_proto::{ClientConfig, Config, Entropy, PublicKey};
-use socket2::{Domain, Protocol, Type};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::connection::Connection;
 use crate::io::TokioSocket;
-
-/// 32 random bytes from the operating system, for example for a new [`SecretKey`](crate::SecretKey).
-///
-/// # Errors
-/// When the system has no randomness to give.
-pub fn random_seed() -> io::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
-    Ok(seed)
-}
 
 /// One UDP socket with all its connections, as client, server or both. Cheap to clone; all clones are the same
 /// endpoint. It derefs to the runtime-free [`driver::Endpoint`], which has the rest of its methods.
@@ -44,14 +33,8 @@ impl Endpoint {
     /// # Errors
     /// When no address of `address` can be bound.
     pub async fn bind(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
-        let mut failure = None;
-        for address in lookup_host(address).await? {
-            match bind_one(address) {
-                Ok(socket) => return Self::from_socket(socket, config),
-                Err(error) => failure = Some(error),
-            }
-        }
-        Err(failure.unwrap_or_else(no_address))
+        let socket = system::bind_first(lookup_host(address).await?)?;
+        Self::from_socket(socket, config)
     }
 
     /// Serves a socket that is bound already, on the current runtime.
@@ -62,7 +45,7 @@ impl Endpoint {
     /// # Panics
     /// Outside a tokio runtime with I/O and time enabled.
     pub fn from_socket(socket: UdpSocket, config: Config) -> io::Result<Self> {
-        let entropy = Entropy::new(random_seed()?);
+        let entropy = Entropy::new(system::random_seed()?);
         let (socket, local) = TokioSocket::new(socket)?;
         let (inner, driver) = driver::endpoint(config, entropy, local, socket);
         tokio::spawn(driver);
@@ -90,16 +73,10 @@ impl Endpoint {
         &self,
         remote: impl ToSocketAddrs,
         client: &ClientConfig,
-        mut trust: impl FnMut(&PublicKey) -> bool,
+        trust: impl FnMut(&PublicKey) -> bool,
     ) -> Result<Connection, ConnectError> {
-        let mut failure = None;
-        for remote in self.reachable(remote).await? {
-            match self.inner.connect(remote, client)?.established(&mut trust).await {
-                Ok(connection) => return Ok(Connection::new(connection)),
-                Err(error) => failure = Some(error),
-            }
-        }
-        Err(failure.unwrap_or_else(|| no_address().into()))
+        let remotes = lookup_host(remote).await?;
+        self.inner.connect_any(remotes, client, trust).await.map(Connection::new)
     }
 
     /// Connects to a server that is known by the name `host:port` in `known`, or meets it for the first time: then the
@@ -117,14 +94,8 @@ impl Endpoint {
         known: &KnownHosts,
         client: &ClientConfig,
     ) -> Result<Connection, ConnectError> {
-        let mut failure = None;
-        for remote in self.reachable(host).await? {
-            match self.inner.connect_known(remote, host, known, client).await {
-                Ok(connection) => return Ok(Connection::new(connection)),
-                Err(error) => failure = Some(error),
-            }
-        }
-        Err(failure.unwrap_or_else(|| no_address().into()))
+        let remotes = lookup_host(host).await?;
+        self.inner.connect_known(remotes, host, known, client).await.map(Connection::new)
     }
 
     /// The next connection from a client. `None` when the endpoint was shut down or its socket failed.
@@ -132,16 +103,6 @@ impl Endpoint {
     /// Cancel safe: a connection is given to exactly one call that completes.
     pub async fn accept(&self) -> Option<Connection> {
         self.inner.accept().await.map(Connection::new)
-    }
-
-    /// The addresses of `remote` that a socket of this family can reach.
-    async fn reachable(&self, remote: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
-        let reaches = |remote: &SocketAddr| match self.inner.local_address().ip() {
-            IpAddr::V4(_) => remote.is_ipv4(),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => true,
-            IpAddr::V6(_) => remote.is_ipv6(),
-        };
-        Ok(lookup_host(remote).await?.filter(reaches).collect())
     }
 }
 
@@ -151,18 +112,4 @@ impl Deref for Endpoint {
     fn deref(&self) -> &driver::Endpoint {
         &self.inner
     }
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        // Not every system can serve both families with one socket; IPv6 alone is then what was asked for.
-        let _ = socket.set_only_v6(false);
-    }
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
-
-fn no_address() -> io::Error {
-    io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address that this socket can use")
 }

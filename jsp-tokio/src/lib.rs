@@ -48,8 +48,9 @@ mod io;
 
 pub use bytes::{RecvStream, SendStream};
 pub use connection::{Connection, Stream};
-pub use endpoint::{Endpoint, random_seed};
+pub use endpoint::Endpoint;
 pub use jsp_proto as proto;
+pub use jsp_proto::driver::system::random_seed;
 pub use jsp_proto::driver::{
     ConnectError, Incoming, KnownHosts, MessageReceiver, MessageSender, MessageStream, OpenError, Outcome, ReadError,
     SendError, WriteError,

@@ -1,14 +1,18 @@
 //! Streams of bytes.
 
 use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::vec::Vec;
+
+use futures_io::{AsyncRead, AsyncWrite};
 
 use super::error::{ReadError, WriteError};
 use super::stream::{Attempt, Half};
 use crate::{AppCode, ConnectionError, Recv, RecvError, SendError, StreamId};
 
-/// The sending half of a stream of bytes.
+/// The sending half of a stream of bytes. Also a [`futures_io::AsyncWrite`].
 ///
 /// Dropping it [finishes](Self::finish) the stream: the peer reads everything that was written, then the end. To give
 /// up instead, call [`reset`](Self::reset).
@@ -105,7 +109,7 @@ impl Drop for SendStream {
     }
 }
 
-/// The receiving half of a stream of bytes.
+/// The receiving half of a stream of bytes. Also a [`futures_io::AsyncRead`].
 ///
 /// Dropping it before the end was read tells the peer to stop sending.
 #[derive(Debug)]
@@ -203,6 +207,28 @@ impl Drop for RecvStream {
         if self.end.is_none() {
             self.half.stop(AppCode::ZERO);
         }
+    }
+}
+
+impl AsyncWrite for SendStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Self::poll_write(self.get_mut(), cx, bytes).map_err(io::Error::from)
+    }
+
+    /// What was written is on its way without further ado.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// [Finishes](SendStream::finish) the stream.
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.get_mut().finish().map_err(io::Error::from))
+    }
+}
+
+impl AsyncRead for RecvStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Self::poll_read(self.get_mut(), cx, buffer).map_err(io::Error::from)
     }
 }
 

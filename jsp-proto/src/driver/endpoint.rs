@@ -1,11 +1,11 @@
 //! The handle of an endpoint: connecting, accepting, shutting down.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::vec::Vec;
 
 use super::connection::{ConnRef, Connection};
-use super::error::ConnectError;
+use super::error::{ConnectError, no_address};
 use super::state::Shared;
 use crate::{
     Accept, AppCode, ClientConfig, ConnectionError, EndpointStats, IncomingGone, IncomingId, KeyId, Path, PublicKey,
@@ -62,6 +62,37 @@ impl Endpoint {
             state.hold(id);
             Ok(Connecting { conn: Arc::new(ConnRef::new(self.shared().clone(), id)) })
         })
+    }
+
+    /// Connects to the first of `remotes` that answers; those that this socket cannot reach are left out. `trust`
+    /// decides as in [`Connecting::established`].
+    ///
+    /// Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// Those of the last attempt; [`ConnectError::Io`] when there is no address.
+    pub async fn connect_any(
+        &self,
+        remotes: impl IntoIterator<Item = SocketAddr>,
+        client: &ClientConfig,
+        mut trust: impl FnMut(&PublicKey) -> bool,
+    ) -> Result<Connection, ConnectError> {
+        let mut failure = None;
+        for remote in remotes.into_iter().filter(|remote| self.reaches(remote)) {
+            match self.connect(remote, client)?.established(&mut trust).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| no_address().into()))
+    }
+
+    fn reaches(&self, remote: &SocketAddr) -> bool {
+        match self.inner.local.ip() {
+            IpAddr::V4(_) => remote.is_ipv4(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => true,
+            IpAddr::V6(_) => remote.is_ipv6(),
+        }
     }
 
     /// The next connection from a client. `None` when the endpoint was shut down or its socket failed.

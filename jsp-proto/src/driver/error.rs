@@ -108,6 +108,10 @@ impl From<WriteError> for SendError {
     }
 }
 
+pub(super) fn no_address() -> io::Error {
+    io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address that this socket can use")
+}
+
 /// The system's kind of error that comes nearest, for code that only knows `io::Error`.
 fn kind(error: &ConnectionError) -> ErrorKind {
     match error {

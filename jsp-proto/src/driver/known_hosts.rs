@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::sync::{Mutex, PoisonError};
@@ -87,14 +88,18 @@ impl Endpoint {
     /// Connects to a server that is known by `host` in `known`, or meets it for the first time: then the key it shows
     /// is trusted and, once the server has proven to hold it, noted. `client` says everything but whom to trust.
     ///
+    /// Tries the addresses of `remotes` that this socket can reach one after the other. The server must show its key
+    /// to strangers: [`KeyFetch::Open`](crate::KeyFetch).
+    ///
     /// Dropping the future gives the attempt up.
     ///
     /// # Errors
-    /// [`ConnectionError::PeerKeyMismatch`](crate::ConnectionError::PeerKeyMismatch) when the server has another key
-    /// than before, [`ConnectError::Io`] when a new one cannot be noted.
+    /// Those of the last attempt; [`ConnectionError::PeerKeyMismatch`](crate::ConnectionError::PeerKeyMismatch) when
+    /// the server has another key than before, [`ConnectError::Io`] when a new one cannot be noted or there is no
+    /// address.
     pub async fn connect_known(
         &self,
-        remote: std::net::SocketAddr,
+        remotes: impl IntoIterator<Item = SocketAddr>,
         host: &str,
         known: &KnownHosts,
         client: &ClientConfig,
@@ -102,7 +107,7 @@ impl Endpoint {
         let mut client = client.clone();
         let expected = known.get(host);
         client.trust = expected.map_or(Trust::Ask, |key| Trust::Fingerprint(Vec::from([key])));
-        let connection = self.connect(remote, &client)?.established(|_| expected.is_none()).await?;
+        let connection = self.connect_any(remotes, &client, |_| expected.is_none()).await?;
         if let (None, Some(key)) = (expected, connection.peer_key_id()) {
             known.insert(host, key)?;
         }

@@ -3,8 +3,9 @@
 //! This layer owns everything between a runtime and the state machine: buffers and batches ([`Pump`]), the task that
 //! moves datagrams ([`Driver`]), the handles that programs hold ([`Endpoint`], [`Connection`], streams) and the way
 //! from an event to the task that waits for it. It owns no socket and no runtime: an adapter implements [`Socket`] and
-//! [`Reactor`], spawns the [`Driver`] that [`endpoint`] gives it, and dresses streams of bytes in its runtime's traits.
-//! A blocking adapter needs no task and uses the [`Pump`] alone.
+//! [`Reactor`], and spawns the [`Driver`] that [`endpoint`] gives it. Streams of bytes have the traits of `futures-io`;
+//! an adapter to a runtime with traits of its own dresses them. A blocking adapter needs no task and uses the [`Pump`]
+//! alone. What adapters ask of the system is in `system`, behind a feature of its own.
 //!
 //! One lock guards one endpoint. It is held for calls into the state machine, never for a system call, and wakers run
 //! and are dropped outside of it. An operation on a handle that gives the state machine something to send wakes the
@@ -21,6 +22,8 @@ mod pump;
 mod socket;
 mod state;
 mod stream;
+#[cfg(feature = "system")]
+pub mod system;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,151 @@
+//! What adapters ask of the operating system, whatever the runtime (feature `system`): UDP sockets and randomness.
+//!
+//! An adapter adds only when to call: its runtime's readiness. Segmentation, coalescing, congestion marks and the
+//! addresses of packets come from `quinn-udp`, which knows the systems.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Type};
+
+use super::pump::BATCH;
+use super::socket::{Datagrams, Outgoing};
+use crate::Ecn;
+
+/// What is asked of the system for each direction. It may give less (`net.core.rmem_max` and `wmem_max` on Linux).
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// 32 random bytes from the operating system, for example for a new [`SecretKey`](crate::SecretKey).
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn random_seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    Ok(seed)
+}
+
+/// Binds a UDP socket. The unspecified IPv6 address serves IPv4 too, where the system can.
+///
+/// # Errors
+/// What the system says.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = new_socket(address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Binds the first of `addresses` that can be bound.
+///
+/// # Errors
+/// What the system says about the last one; `AddrNotAvailable` if there is none.
+pub fn bind_first(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<UdpSocket> {
+    let mut failure = None;
+    for address in addresses {
+        match bind(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(super::error::no_address))
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        // Not every system can serve both families with one socket; IPv6 alone is then what was asked for.
+        let _ = socket.set_only_v6(false);
+    }
+    Ok(socket)
+}
+
+/// The system calls of a [`Socket`](super::Socket) on any UDP socket that the standard library knows.
+#[derive(Debug)]
+pub struct UdpIo {
+    state: UdpSocketState,
+}
+
+impl UdpIo {
+    /// Prepares a bound socket: it will not block, and has large buffers and all offloads that the system knows. Also
+    /// gives its address.
+    ///
+    /// # Errors
+    /// When the socket's options cannot be set.
+    pub fn new(socket: &UdpSocket) -> io::Result<(Self, SocketAddr)> {
+        let state = UdpSocketState::new(socket.into())?;
+        let options = socket2::SockRef::from(socket);
+        // Smaller buffers cost speed, not correctness: what the system refuses is left as it is.
+        let _ = options.set_recv_buffer_size(SOCKET_BUFFER.max(options.recv_buffer_size()?));
+        let _ = options.set_send_buffer_size(SOCKET_BUFFER.max(options.send_buffer_size()?));
+        Ok((Self { state }, socket.local_addr()?))
+    }
+
+    /// [`Socket::try_recv`](super::Socket::try_recv).
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there, otherwise what the system says.
+    pub fn recv<'s, S>(
+        &self,
+        socket: &'s S,
+        buffers: &mut [IoSliceMut<'_>],
+        received: &mut [Datagrams],
+    ) -> io::Result<usize>
+    where
+        UdpSockRef<'s>: From<&'s S>,
+    {
+        let mut metas = [RecvMeta::default(); BATCH];
+        let count = self.state.recv(socket.into(), buffers, &mut metas)?;
+        for (datagrams, meta) in received.iter_mut().zip(metas.iter().take(count)) {
+            *datagrams = Datagrams {
+                from: meta.addr,
+                to: meta.dst_ip,
+                ecn: from_system(meta.ecn),
+                len: meta.len,
+                stride: meta.stride,
+            };
+        }
+        Ok(count)
+    }
+
+    /// [`Socket::try_send`](super::Socket::try_send).
+    ///
+    /// # Errors
+    /// `WouldBlock` when the system's buffer is full, otherwise what the system says.
+    pub fn send<'s, S>(&self, socket: &'s S, outgoing: &Outgoing<'_>) -> io::Result<()>
+    where
+        UdpSockRef<'s>: From<&'s S>,
+    {
+        let transmit = Transmit {
+            destination: outgoing.to,
+            ecn: to_system(outgoing.ecn),
+            contents: outgoing.payload,
+            segment_size: (outgoing.segment < outgoing.payload.len()).then_some(outgoing.segment),
+            src_ip: outgoing.from,
+        };
+        self.state.try_send(socket.into(), &transmit)
+    }
+
+    /// [`Socket::max_segments`](super::Socket::max_segments).
+    pub fn max_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+}
+
+fn from_system(ecn: Option<EcnCodepoint>) -> Ecn {
+    match ecn {
+        None => Ecn::NotEct,
+        Some(EcnCodepoint::Ect0) => Ecn::Ect0,
+        Some(EcnCodepoint::Ect1) => Ecn::Ect1,
+        Some(EcnCodepoint::Ce) => Ecn::Ce,
+    }
+}
+
+fn to_system(ecn: Ecn) -> Option<EcnCodepoint> {
+    match ecn {
+        Ecn::NotEct => None,
+        Ecn::Ect0 => Some(EcnCodepoint::Ect0),
+        Ecn::Ect1 => Some(EcnCodepoint::Ect1),
+        Ecn::Ce => Some(EcnCodepoint::Ce),
+    }
+}
