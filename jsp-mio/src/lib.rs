@@ -1,0 +1,2 @@
+//! JetStreamProto (JSP) in a blocking mio loop.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! JetStreamProto (JSP) on smol.
+#![forbid(unsafe_code)]
