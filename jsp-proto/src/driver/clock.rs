@@ -23,6 +23,11 @@ impl Clock {
         Instant::from_nanos(crate::time::nanos(self.origin.elapsed()))
     }
 
+    /// A moment of the system's clock; zero if it was before the origin.
+    pub fn at(&self, moment: std::time::Instant) -> Instant {
+        Instant::from_nanos(crate::time::nanos(moment.saturating_duration_since(self.origin)))
+    }
+
     /// `at` as the system's own instant, for a runtime's timer.
     pub fn to_std(&self, at: Instant) -> std::time::Instant {
         self.origin + at.saturating_since(Instant::ZERO)

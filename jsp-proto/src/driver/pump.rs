@@ -39,7 +39,10 @@ pub struct Pump {
     local: SocketAddr,
     inbox: Vec<u8>,
     received: [Datagrams; BATCH],
+    /// Slots that hold something, the one that is delivered next, and how much of it is delivered already.
     filled: usize,
+    slot: usize,
+    delivered: usize,
     datagram: usize,
     outbox: Vec<u8>,
     outgoing: Option<Pending>,
@@ -64,6 +67,8 @@ impl Pump {
             inbox: vec![0; BATCH * SLOT],
             received: [Datagrams::EMPTY; BATCH],
             filled: 0,
+            slot: 0,
+            delivered: 0,
             datagram: max_udp_payload.max(1),
             outbox: vec![0; OUTBOX.max(max_udp_payload)],
             outgoing: None,
@@ -71,39 +76,67 @@ impl Pump {
         }
     }
 
-    /// Receives one batch into the pump; [`deliver`](Self::deliver) hands it on.
+    /// Receives one batch into at most `slots` buffers of the pump; [`deliver`](Self::deliver) hands it on. What was
+    /// received before must have been delivered.
     ///
     /// # Errors
     /// `WouldBlock` when nothing is there. Anything else means that the socket is of no more use: errors that only
     /// speak of some peer are swallowed.
-    pub fn receive<S: Socket + ?Sized>(&mut self, socket: &mut S) -> io::Result<()> {
-        let mut slots = self.inbox.chunks_exact_mut(SLOT);
+    pub fn receive<S: Socket + ?Sized>(&mut self, socket: &mut S, slots: usize) -> io::Result<()> {
+        debug_assert!(!self.has_received(), "datagrams are lost");
+        let mut inbox = self.inbox.chunks_exact_mut(SLOT);
         let mut buffers: [IoSliceMut<'_>; BATCH] =
-            array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
-        self.filled = 0;
-        match socket.try_recv(&mut buffers, &mut self.received) {
-            Ok(count) => self.filled = count.min(BATCH),
+            array::from_fn(|_| IoSliceMut::new(inbox.next().unwrap_or_default()));
+        let slots = slots.clamp(1, BATCH);
+        (self.filled, self.slot, self.delivered) = (0, 0, 0);
+        match socket.try_recv(buffers.get_mut(..slots).unwrap_or_default(), &mut self.received) {
+            Ok(count) => self.filled = count.min(slots),
             Err(error) if speaks_of_a_peer(error.kind()) => {}
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Hands the received batch to the state machine.
-    pub fn deliver(&mut self, endpoint: &mut Endpoint, now: Instant) {
-        let filled = self.received.iter().take(self.filled);
-        for (slot, datagrams) in self.inbox.chunks_exact_mut(SLOT).zip(filled) {
-            let Some(bytes) = slot.get_mut(..datagrams.len) else { continue };
-            let stride = u16::try_from(datagrams.stride).ok().and_then(NonZeroU16::new);
+    /// Whether there are datagrams to [`deliver`](Self::deliver).
+    pub fn has_received(&self) -> bool {
+        self.slot < self.filled
+    }
+
+    /// Whether the next datagram to deliver belongs to a handshake: some of these cost a hundred times as much as any
+    /// other.
+    pub fn has_received_handshake(&self) -> bool {
+        self.has_received() && self.inbox.get(self.slot * SLOT + self.delivered).is_some_and(|first| first & 0x80 != 0)
+    }
+
+    /// Hands received datagrams to the state machine, about `limit` of them, and says how many.
+    pub fn deliver(&mut self, endpoint: &mut Endpoint, now: Instant, limit: usize) -> usize {
+        let mut count = 0;
+        while count < limit
+            && let Some(datagrams) = self.received.get(self.slot).filter(|_| self.slot < self.filled)
+        {
+            let stride = datagrams.stride.clamp(1, datagrams.len.max(1));
+            let rest = datagrams.len.saturating_sub(self.delivered);
+            let len = stride.saturating_mul(limit - count).min(rest);
+            let start = self.slot * SLOT + self.delivered;
+            let Some(bytes) = self.inbox.get_mut(start..start + len) else {
+                // A socket that claims more than it was given room for.
+                (self.slot, self.delivered) = (self.slot + 1, 0);
+                continue;
+            };
             let local = datagrams.to.map(|ip| SocketAddr::new(ip.to_canonical(), self.local.port()));
             let meta = RecvMeta {
                 path: Path { local, remote: canonical(datagrams.from) },
                 ecn: datagrams.ecn,
-                stride: stride.filter(|stride| usize::from(stride.get()) < datagrams.len),
+                stride: u16::try_from(stride).ok().and_then(NonZeroU16::new).filter(|_| stride < len),
             };
             endpoint.handle_datagram(now, meta, bytes);
+            count += len.div_ceil(stride).max(1);
+            self.delivered += len;
+            if self.delivered >= datagrams.len {
+                (self.slot, self.delivered) = (self.slot + 1, 0);
+            }
         }
-        self.filled = 0;
+        count
     }
 
     /// Asks the state machine for its next output. While datagrams wait for the socket the answer is `Send`.
@@ -166,6 +199,11 @@ impl Pump {
             }
         }
         Ok(())
+    }
+
+    /// Datagrams that lie in the pump until [`flush`](Self::flush) has given them to the socket.
+    pub fn unsent(&self) -> usize {
+        self.outgoing.map_or(0, |pending| (pending.len - pending.sent).div_ceil(pending.segment))
     }
 
     /// Batches that the socket refused and that therefore count as lost.

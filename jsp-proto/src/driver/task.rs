@@ -12,7 +12,7 @@ use std::vec::Vec;
 
 use super::clock::Clock;
 use super::endpoint::Endpoint;
-use super::pump::{Pump, Step};
+use super::pump::{BATCH, Pump, Step};
 use super::socket::Reactor;
 use super::state::Shared;
 use crate::{Config, Entropy, Instant, Job};
@@ -148,7 +148,7 @@ impl<R: Reactor> Driver<R> {
         let now = self.shared.clock.now();
         let max_segments = self.reactor.max_segments();
         let mut state = self.shared.lock();
-        self.pump.deliver(&mut state.endpoint, now);
+        self.pump.deliver(&mut state.endpoint, now, usize::MAX);
         let next = loop {
             match self.pump.step(&mut state.endpoint, now, max_segments) {
                 Step::Event(id, event) => state.on_event(now, id, event, &mut self.wake, &mut self.late),
@@ -188,7 +188,7 @@ impl<R: Reactor> Driver<R> {
     /// Receives a batch into the pump. `false`: nothing is there, and the task will be woken.
     fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         loop {
-            match self.pump.receive(&mut self.reactor) {
+            match self.pump.receive(&mut self.reactor, BATCH) {
                 Ok(()) => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => match self.reactor.poll_readable(cx) {
                     Poll::Ready(ready) => ready?,
