@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::Instant;
+use crate::{Config, Instant};
 
 /// Reads the monotonic clock as the core's [`Instant`]s, counted from the moment it was made.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +33,17 @@ impl Clock {
         self.origin + at.saturating_since(Instant::ZERO)
     }
 
-    /// Unix time in seconds at the origin, for [`ConfigBuilder::unix_time_at_origin`](crate::ConfigBuilder). Zero if
-    /// the system's clock stands before 1970.
+    /// Sets [`unix_time_at_origin`](crate::ConfigBuilder::unix_time_at_origin) from the system's clock if it is 0.
+    pub fn complete(&self, mut config: Config) -> Config {
+        if config.unix_time_at_origin == 0 {
+            config.unix_time_at_origin = self.unix_time_at_origin();
+        }
+        config
+    }
+
+    /// Unix time in seconds at the origin. Zero if the system's clock stands before 1970.
     #[allow(clippy::disallowed_methods, reason = "the driver is where time enters; the core never reads a clock")]
-    pub fn unix_time_at_origin(&self) -> u64 {
+    fn unix_time_at_origin(&self) -> u64 {
         let since_origin = self.origin.elapsed();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         wall.saturating_sub(since_origin).as_secs()

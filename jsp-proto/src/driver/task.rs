@@ -44,16 +44,9 @@ pub struct Driver<R: Reactor> {
 ///
 /// If `config` leaves [`unix_time_at_origin`](crate::ConfigBuilder::unix_time_at_origin) at 0 it is set from the
 /// system's clock.
-pub fn endpoint<R: Reactor>(
-    mut config: Config,
-    entropy: Entropy,
-    local: SocketAddr,
-    reactor: R,
-) -> (Endpoint, Driver<R>) {
+pub fn endpoint<R: Reactor>(config: Config, entropy: Entropy, local: SocketAddr, reactor: R) -> (Endpoint, Driver<R>) {
     let clock = Clock::new();
-    if config.unix_time_at_origin == 0 {
-        config.unix_time_at_origin = clock.unix_time_at_origin();
-    }
+    let config = clock.complete(config);
     let pump = Pump::new(local, config.max_udp_payload());
     let shared = Arc::new(Shared::new(clock, crate::Endpoint::new(Arc::new(config), entropy)));
     let driver = Driver {
