@@ -21,6 +21,8 @@ const SENDS: usize = 8;
 /// Datagrams of one step of a turn with a limit of time: few enough for a fine budget, enough to pay for reading the
 /// clock.
 const FINE: usize = 4;
+/// Datagrams of a batch that such a turn sends if it fits.
+const COARSE: usize = 16;
 
 /// What happened, for the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +94,9 @@ enum Sleep {
 /// What came of a step.
 enum Came {
     Event(Event),
-    /// So many datagrams moved.
+    /// Something was done, and so many datagrams moved from or to the state machine.
     Moved(usize),
+    Nothing,
 }
 
 impl Endpoint {
@@ -213,7 +216,7 @@ impl Endpoint {
         let mut began = Instant::now();
         loop {
             let Some(step) = self.choose(turn, began) else { return Ok(None) };
-            if !turn.fits(self.costs.expect(step)) {
+            if !turn.fits(self.costs.expect(turn, step)) {
                 return Ok(None);
             }
             let came = self.take(step, turn, began);
@@ -222,15 +225,17 @@ impl Endpoint {
             began = ended;
             match came? {
                 Came::Event(event) => {
-                    turn.spend(took, 0);
+                    turn.spend(step, took, 0);
                     return Ok(Some(event));
                 }
                 Came::Moved(datagrams) => {
-                    turn.spend(took, datagrams);
                     if turn.is_timed() {
-                        self.costs.note(step, took);
+                        self.costs.note(turn, step, took);
                     }
+                    turn.spend(step, took, datagrams);
                 }
+                // Says nothing about what the step takes when there is something to do.
+                Came::Nothing => turn.spend(step, took, 0),
             }
         }
     }
@@ -252,7 +257,7 @@ impl Endpoint {
         let wants = self.asleep.is_none() && (self.writable || self.pump.unsent() == 0);
         if wants && self.sends < SENDS {
             let batch =
-                turn.is_timed() && turn.fits(self.costs.expect(Step::PollBatch)) && turn.datagrams_left() >= FINE;
+                turn.is_timed() && turn.fits(self.costs.expect(turn, Step::PollBatch)) && turn.datagrams_left() >= FINE;
             return Some(if batch { Step::PollBatch } else { Step::Poll });
         }
         // After so many batches mio may have had no chance to tell.
@@ -265,12 +270,15 @@ impl Endpoint {
         match step {
             Step::Receive => {
                 self.sends = 0;
-                match self.pump.receive(&mut self.socket, if turn.is_timed() { 1 } else { BATCH }) {
-                    Ok(()) => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
-                    Err(error) => return Err(error),
+                let slots = if turn.is_timed() && self.pump.receives_in_bulk() { 1 } else { BATCH };
+                match self.pump.receive(&mut self.socket, slots) {
+                    Ok(()) => Ok(Came::Moved(0)),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.readable = false;
+                        Ok(Came::Nothing)
+                    }
+                    Err(error) => Err(error),
                 }
-                Ok(Came::Moved(0))
             }
             Step::Deliver | Step::Handshake => {
                 let limit = match step {
@@ -290,7 +298,7 @@ impl Endpoint {
             }
             Step::Poll | Step::PollBatch => {
                 let segments = match step {
-                    Step::PollBatch => 2 * FINE,
+                    Step::PollBatch => COARSE,
                     _ if turn.is_timed() => 1,
                     _ => usize::MAX,
                 };
@@ -310,7 +318,7 @@ impl Endpoint {
             Wants::Incoming(id) => return Ok(Came::Event(Event::Incoming(id))),
             Wants::Idle { wake_at } => {
                 self.asleep = Some(wake_at.map_or(Sleep::UntilReady, |at| Sleep::Until(self.clock.to_std(at))));
-                return Ok(Came::Moved(0));
+                return Ok(Came::Nothing);
             }
             Wants::Send => self.sends += 1,
         }

@@ -1,6 +1,7 @@
 //! Batches between a socket and the state machine, without a lock, a waker or a runtime.
 
 use std::array;
+use std::fmt;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
@@ -34,7 +35,6 @@ pub enum Step {
 }
 
 /// The buffers between one socket and one [`Endpoint`]. Allocates once.
-#[derive(Debug)]
 pub struct Pump {
     local: SocketAddr,
     inbox: Vec<u8>,
@@ -57,6 +57,18 @@ struct Pending {
     segment: usize,
     sent: usize,
     len: usize,
+}
+
+impl fmt::Debug for Pump {
+    /// Without the buffers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pump")
+            .field("local", &self.local)
+            .field("has_received", &self.has_received())
+            .field("unsent", &self.unsent())
+            .field("send_errors", &self.send_errors)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pump {
@@ -100,6 +112,12 @@ impl Pump {
     /// Whether there are datagrams to [`deliver`](Self::deliver).
     pub fn has_received(&self) -> bool {
         self.slot < self.filled
+    }
+
+    /// Whether the last batch was so coalesced that its buffers hold more than a handful of datagrams each. So will the
+    /// next one, most likely.
+    pub fn receives_in_bulk(&self) -> bool {
+        self.received.iter().take(self.filled).any(|datagrams| datagrams.len > 8 * self.datagram)
     }
 
     /// Whether the next datagram to deliver belongs to a handshake: some of these cost a hundred times as much as any
