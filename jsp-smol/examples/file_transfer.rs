@@ -86,7 +86,7 @@ async fn store(recv: &mut RecvStream, folder: &Path) -> Result<()> {
     let name = allowed.ok_or("files of this name are not taken: send it under another name")?;
     let (path, part) = (folder.join(name), folder.join(format!("{name}.part")));
     let created = OpenOptions::new().write(true).create_new(true).open(&part).await;
-    let mut file = created.map_err(|error| format!("cannot begin \"{name}.part\", a leftover may go: {error}"))?;
+    let mut file = created.map_err(|error| format!("cannot make the .part of {name:?}, remove a leftover: {error}"))?;
     let stored: Result<()> = async {
         if fs::symlink_metadata(&path).await.is_ok() {
             return Err(format!("{name:?} exists: remove it at the receiver or send under another name").into());
@@ -143,7 +143,9 @@ async fn upload(connection: &Connection, mut file: File, name: &str, length: u64
     drop(send);
     let answer = recv.read_to_end(1 << 10).await?;
     if answer != STORED.as_bytes() {
-        return Err(format!("the receiver says: {}", String::from_utf8_lossy(&answer).escape_debug()).into());
+        return Err(
+            format!("the receiver says: {}", String::from_utf8_lossy(&answer).replace(char::is_control, "?")).into()
+        );
     }
     progress.end()
 }
