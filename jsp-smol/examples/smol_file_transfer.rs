@@ -1,6 +1,6 @@
 //! Sends files over a stream of bytes. Run the receiver, which prints its address and fingerprint, then the sender:
-//! `cargo run -p jsp-smol --example file_transfer -- recv 127.0.0.1:4433 inbox`
-//! `cargo run -p jsp-smol --example file_transfer -- send FILE 127.0.0.1:4433 jsp1-...`
+//! `cargo run -p jsp-smol --example smol_file_transfer -- recv 127.0.0.1:4433 inbox`
+//! `cargo run -p jsp-smol --example smol_file_transfer -- send FILE 127.0.0.1:4433 jsp1-...`
 //!
 //! On the stream: the file's length (8 bytes), the length of its name (1 byte), its name, its content, the end. The
 //! answer is `stored` or what is wrong. Who reaches the receiver may send: give it a folder of its own.

@@ -1,4 +1,4 @@
-//! Echoes whatever it is sent. Run: `cargo run -p jsp-smol --example echo_server -- 127.0.0.1:4433`
+//! Echoes whatever it is sent. Run: `cargo run -p jsp-smol --example smol_echo_server -- 127.0.0.1:4433`
 use jsp_smol::{Config, Connection, Endpoint, KeyFetch, SecretKey, Stream};
 use smol::io::AsyncWriteExt;
 

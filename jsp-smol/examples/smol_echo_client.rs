@@ -1,5 +1,5 @@
 //! Sends the lines of its standard input to an echo server and prints what comes back.
-//! Run: `cargo run -p jsp-smol --example echo_client -- 127.0.0.1:4433 jsp1-...`
+//! Run: `cargo run -p jsp-smol --example smol_echo_client -- 127.0.0.1:4433 jsp1-...`
 use jsp_smol::{AppCode, ClientConfig, Config, Endpoint};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
