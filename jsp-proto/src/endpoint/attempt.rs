@@ -126,7 +126,8 @@ impl Attempts {
     pub(super) fn new(hash: KeyedHash) -> Self {
         Self {
             map: Map::with_hasher(hash),
-            timers: [const { VecDeque::new() }; 3],
+            // Room for a few from the start: a connection is buried long after its program has warmed up.
+            timers: [(); 3].map(|()| VecDeque::with_capacity(16)),
             unvalidated: PerPrefix::new(hash),
             stamp: 0,
             over: 0,

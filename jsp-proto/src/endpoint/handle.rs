@@ -182,7 +182,8 @@ impl<'e> Conn<'e> {
         self.change(Err(SendError::Closed), |connection, _| connection.streams_mut().finish(stream))
     }
 
-    /// Gives up sending: what is not delivered is dropped, and the peer learns `code`.
+    /// Gives up sending: what is not delivered is dropped, and the peer learns `code`. On a stream of messages of which
+    /// nothing was sent yet code 0 is the same as an empty stream that ended.
     ///
     /// # Errors
     /// If there is nothing to reset.

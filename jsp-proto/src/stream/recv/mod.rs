@@ -247,8 +247,8 @@ impl RecvHalf {
         Ok(())
     }
 
-    /// RESET_STREAM; true if it changed anything. On a message stream a reset that promises everything is the
-    /// orderly end.
+    /// RESET_STREAM; true if it changed anything. On a message stream a reset with code 0 that promises everything is
+    /// the orderly end. The size alone would not do: a stream that is given up before anything was sent has none.
     pub(super) fn on_reset(
         &mut self,
         pool: &mut RecvPool,
@@ -266,7 +266,8 @@ impl RecvHalf {
         {
             return Ok(false);
         }
-        let orderly = reliable_size == final_size && matches!(self.body, Body::Messages(_));
+        let complete = reliable_size == final_size && code == AppCode::ZERO;
+        let orderly = complete && matches!(self.body, Body::Messages(_));
         let promised = reliable_size.max(self.base());
         self.end = Some(End { final_size, promised, code: (!orderly).then_some(code) });
         if self.state.keeps_data() {

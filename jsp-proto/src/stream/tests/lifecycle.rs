@@ -132,6 +132,17 @@ fn a_reset_promises_what_lies_below_its_reliable_size() {
 }
 
 #[test]
+fn a_reset_of_messages_before_anything_was_sent_is_no_orderly_end() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let sid = pair.client().open(now, StreamOptions::ordered_messages()).unwrap();
+    pair.client().send_message(now, sid, b"never leaves", MessageOptions::new()).unwrap();
+    pair.client().reset(sid, AppCode::new(99)).unwrap();
+    pair.settle();
+    assert_eq!(pair.server().recv_message(sid, &mut Vec::new()), Ok(RecvMessage::Reset(AppCode::new(99))));
+}
+
+#[test]
 fn places_return_when_streams_end() {
     let limits = Limits { max_streams: [4; 16], ..Limits::default() };
     let mut pair = Pair::with(limits);
