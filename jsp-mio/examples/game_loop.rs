@@ -27,7 +27,8 @@ struct Args {
     /// How long to play.
     #[arg(long, default_value_t = 6)]
     seconds: u64,
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
+    /// Each is an endpoint of its own.
     players: u16,
     /// Percent of the datagrams that are lost, in both directions.
     #[arg(long, default_value_t = 0.0)]

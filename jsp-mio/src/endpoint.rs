@@ -217,6 +217,7 @@ impl Endpoint {
         loop {
             let Some(step) = self.choose(turn, began) else { return Ok(None) };
             if !turn.fits(self.costs.expect(turn, step)) {
+                self.costs.put_off(turn, step);
                 return Ok(None);
             }
             let came = self.take(step, turn, began);

@@ -133,21 +133,36 @@ impl Costs {
 
     /// Learns what a step took, before the turn counts it.
     pub(crate) fn note(&mut self, turn: &Turn, step: Step, took: Duration) {
+        self.of(turn, step).note(took);
+    }
+
+    /// A step was put off for what it is expected to take. What is never done is never measured: without this one
+    /// interruption could put off a kind of steps for good.
+    pub(crate) fn put_off(&mut self, turn: &Turn, step: Step) {
+        self.of(turn, step).relax();
+    }
+
+    fn of(&mut self, turn: &Turn, step: Step) -> &mut Cost {
         let costs = if turn.has_done(step) { &mut self.next } else { &mut self.first };
-        costs[step as usize].note(took);
+        &mut costs[step as usize]
     }
 }
 
 impl Cost {
     fn expect(&self) -> u64 {
-        self.mean + 4 * self.deviation
+        self.mean + 6 * self.deviation
     }
 
     fn note(&mut self, took: Duration) {
         // A step that was interrupted by another program says little; counted in full it would stop everything.
-        let took = (took.as_nanos() as u64).min(4 * self.expect());
+        let took = (took.as_nanos() as u64).min(2 * self.expect());
         self.deviation = (3 * self.deviation + self.mean.abs_diff(took)) / 4;
         self.mean = (7 * self.mean + took) / 8;
+    }
+
+    fn relax(&mut self) {
+        self.deviation -= self.deviation / 4;
+        self.mean -= self.mean / 32;
     }
 }
 
@@ -190,6 +205,22 @@ mod tests {
         assert!(costs.expect(&turn, Step::Deliver) > Duration::from_micros(45), "another kind");
         turn.spend(Step::Deliver, Duration::from_micros(1), 0);
         assert!(costs.expect(&turn, Step::Deliver) < Duration::from_micros(4));
+    }
+
+    #[test]
+    fn what_is_put_off_is_tried_again() {
+        let mut costs = Costs::new();
+        let mut turn = Turn::new(Budget::time(Duration::from_micros(200)));
+        turn.spend(Step::Receive, Duration::from_micros(50), 0);
+        costs.note(&turn, Step::Poll, Duration::from_secs(1));
+        costs.note(&turn, Step::Poll, Duration::from_secs(1));
+        costs.note(&turn, Step::Poll, Duration::from_secs(1));
+        assert!(!turn.fits(costs.expect(&turn, Step::Poll)));
+        let puts_off = (0..).take_while(|_| {
+            costs.put_off(&turn, Step::Poll);
+            !turn.fits(costs.expect(&turn, Step::Poll))
+        });
+        assert!((1..30).contains(&puts_off.count()));
     }
 
     #[test]
