@@ -1,5 +1,8 @@
-//! Checks of JetStreamProto: a deterministic [simulator](sim) of endpoints and networks, and known answers.
+//! Checks of JetStreamProto: a deterministic [simulator](sim) of endpoints and networks, known answers, and the contract
+//! that every adapter keeps.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod sim;
 #[cfg(feature = "vectors")]
 pub mod vectors;
