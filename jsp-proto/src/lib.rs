@@ -162,7 +162,7 @@ mod event;
 
 pub use config::{
     AcceptPolicy, ClientAuth, ClientConfig, ClientConfigError, Config, ConfigBuilder, ConfigError, Congestion, KemJobs,
-    KeyFetch, RetryPolicy, Trust,
+    KeyFetch, RetryPolicy, Shard, Trust,
 };
 pub use conn::{ConnectError, Path, Wake};
 pub use crypto::{InvalidKey, KeyId, KeyIdError, PublicKey, SecretKey};

@@ -77,6 +77,9 @@ pub struct EndpointStats {
     pub datagrams_received: u64,
     /// Their bytes.
     pub bytes_received: u64,
+    /// Of these, datagrams that belong to another [`Shard`](crate::Shard) and were left for it. They are no drops; when
+    /// they are brought to their shard they count as received there.
+    pub datagrams_foreign: u64,
     /// Datagrams given out.
     pub datagrams_sent: u64,
     /// Their bytes.
@@ -101,6 +104,7 @@ impl Default for EndpointStats {
         Self {
             datagrams_received: 0,
             bytes_received: 0,
+            datagrams_foreign: 0,
             datagrams_sent: 0,
             bytes_sent: 0,
             connections_confirmed: 0,
@@ -136,6 +140,7 @@ impl fmt::Debug for EndpointStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointStats")
             .field("datagrams_received", &self.datagrams_received)
+            .field("datagrams_foreign", &self.datagrams_foreign)
             .field("datagrams_sent", &self.datagrams_sent)
             .field("connections_confirmed", &self.connections_confirmed)
             .field("connections_closed", &self.connections_closed)

@@ -1,5 +1,8 @@
 //! The table of bounds (specification section 7): what can grow, how far, and what happens there.
 //!
+//! They hold for one endpoint. Each shard of an address ([`Shard`](super::Shard)) is an endpoint, so that `n` shards
+//! together may hold and do `n` times as much, and what is recorded as used is used at one shard only.
+//!
 //! | bound | default | at the bound |
 //! | --- | --- | --- |
 //! | [`KEY_IDS_TRIED`] | 4 per fragment | fragment dropped |
@@ -54,6 +57,7 @@
 //! | untold events of streams | one of each kind per stream | - |
 //! | [`Bounds::stateless_queue`] | 256 answers | answer left out |
 //! | [`Bounds::undecided`] | 256 incoming | fragment dropped |
+//! | datagrams that other shards have brought (`driver`) | 1024 and 2 MiB per shard | datagram dropped and counted |
 
 use core::time::Duration;
 

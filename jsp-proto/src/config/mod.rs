@@ -5,6 +5,7 @@
 
 pub mod bounds;
 mod client;
+mod shard;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,6 +14,8 @@ use core::fmt;
 use core::time::Duration;
 
 pub use client::{ClientConfig, ClientConfigError, Trust};
+pub use shard::Shard;
+pub(crate) use shard::{CID_LEN, new_cid};
 
 use crate::crypto::SecretKey;
 
@@ -148,6 +151,7 @@ pub struct Config {
     pub(crate) unix_time_at_origin: u64,
     pub(crate) token_key: Option<[u8; 32]>,
     pub(crate) reset_key: Option<[u8; 32]>,
+    pub(crate) shard: Option<Shard>,
     pub(crate) bounds: bounds::Bounds,
 }
 
@@ -160,6 +164,7 @@ impl fmt::Debug for Config {
             .field("retry", &self.retry)
             .field("accept", &self.accept)
             .field("client_auth", &self.client_auth)
+            .field("shard", &self.shard)
             .finish_non_exhaustive()
     }
 }
@@ -355,7 +360,15 @@ impl ConfigBuilder {
         self
     }
 
-    /// Replaces the table of bounds. Default: [`Bounds::default`](bounds::Bounds).
+    /// Makes the endpoint one of several behind one address. The shards must share their
+    /// [`token_key`](Self::token_key) too. `driver::shards` sets all of this. Default: none, the endpoint has its
+    /// address for itself.
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.config.shard = Some(shard);
+        self
+    }
+
+    /// Replaces the table of bounds. With [`shard`](Self::shard) they hold for each shard alone. Default: [`Bounds::default`](bounds::Bounds).
     pub fn bounds(mut self, bounds: bounds::Bounds) -> Self {
         self.config.bounds = bounds;
         self
@@ -388,6 +401,7 @@ impl ConfigBuilder {
             "client_auth needs AcceptPolicy::Ask: the program must say which client keys it knows",
         )?;
         check_protocols(&self.config.protocols)?;
+        check(self.config.shard.is_none_or(|shard| shard.is_valid()), "shard is a number below a count of 1 to 256")?;
         Ok(self.config)
     }
 }
@@ -436,5 +450,10 @@ mod tests {
         assert!(Config::builder().max_streams(3).build().is_err());
         assert!(Config::builder().client_auth(ClientAuth::Required).build().is_err());
         assert!(Config::builder().protocols(&[b""]).build().is_err());
+        for (index, count) in [(0, 0), (1, 1), (4, 4), (0, 257)] {
+            let error = Config::builder().shard(Shard::new(index, count, [0; 16])).build().expect_err("no such shard");
+            assert!(alloc::format!("{error}").contains("shard"));
+        }
+        assert!(Config::builder().shard(Shard::new(255, 256, [0; 16])).build().is_ok());
     }
 }

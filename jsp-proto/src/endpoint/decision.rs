@@ -9,11 +9,11 @@ use super::Endpoint;
 use super::accept::Checked;
 use super::attempt::{AttemptKey, Sealing, Stage};
 use super::bucket::Prefix;
-use super::demux::{CID_LEN, Fate};
+use super::demux::Fate;
 use super::incoming::{Accept, Incoming, IncomingGone, IncomingId, Waiting};
 use super::job::{Seal, Ticket, Work};
 use super::stateless::reply;
-use crate::config::{AcceptPolicy, ClientAuth, bounds};
+use crate::config::{AcceptPolicy, ClientAuth, bounds, new_cid};
 use crate::conn::handshake::hello;
 use crate::conn::{Connection, ServerStart};
 use crate::crypto::initial::{Layout, build_flight};
@@ -176,7 +176,13 @@ impl Endpoint {
     }
 
     fn fresh_cid(&mut self) -> Cid {
-        Cid::new(&self.rng.array::<CID_LEN>()).unwrap_or_default()
+        loop {
+            let cid = new_cid(self.config.shard.as_ref(), &mut self.rng);
+            // Six random bytes are few enough to look; a second turn is rare, a third is not seen in practice.
+            if !self.cids.contains_key(&cid) {
+                return cid;
+            }
+        }
     }
 
     pub(super) fn on_sealed(&mut self, now: Instant, key: AttemptKey, sealed: Option<(Vec<u8>, Secrets)>) {

@@ -1,7 +1,9 @@
-//! Whose a datagram is (specification sections 2.4, 3.1 and 13 items 3 and 10). Nothing here trusts a byte of it.
+//! Whose a datagram is (specification sections 2.4, 3.1, 3.7 and 13 items 3, 8 and 10). Nothing here trusts a byte of
+//! it.
 
 use super::{Endpoint, Received, RecvMeta};
 use crate::Ecn;
+use crate::config::CID_LEN;
 use crate::conn::Path;
 use crate::slab::Key;
 use crate::stats::DropReason;
@@ -9,15 +11,14 @@ use crate::time::Instant;
 use crate::wire::header::{HeaderError, LongHeader, LongType, decode_long, is_long, long_type};
 use crate::wire::{Cid, Side};
 
-/// Length of the connection ids this endpoint issues.
-pub(super) const CID_LEN: usize = 8;
-
 /// What became of one datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Accepted,
     Replied,
     Dropped(DropReason),
+    /// Another shard's. The datagram is as it was.
+    Foreign,
 }
 
 impl Endpoint {
@@ -50,6 +51,10 @@ impl Endpoint {
                 self.stats.count_drop(reason);
                 &mut received.dropped
             }
+            Fate::Foreign => {
+                self.stats.datagrams_foreign += 1;
+                &mut received.foreign
+            }
         };
         *counter = counter.saturating_add(1);
     }
@@ -72,7 +77,7 @@ impl Endpoint {
         let Some(cid) = datagram.get(1..1 + CID_LEN).and_then(Cid::new) else {
             return Fate::Dropped(DropReason::Malformed);
         };
-        let Some(&key) = self.cids.get(&cid) else { return Fate::Dropped(DropReason::UnknownConnection) };
+        let Some(&key) = self.cids.get(&cid) else { return self.without_connection(&cid) };
         self.with_connection(key, |connection| connection.handle_packet(now, ecn, datagram))
     }
 
@@ -93,13 +98,51 @@ impl Endpoint {
         if !for_client {
             return self.handle_stranger(now, path, &header, datagram);
         }
-        let Some(&key) = self.cids.get(&header.dcid) else { return Fate::Dropped(DropReason::UnknownConnection) };
+        let Some(&key) = self.cids.get(&header.dcid) else { return self.without_connection(&header.dcid) };
         self.with_connection(key, |connection| connection.handle_handshake(now, &header, datagram))
     }
 
-    /// Whether a packet of the type that both sides send answers a connection attempt of this endpoint.
+    /// Whether a packet of the type that both sides send answers a connection attempt of this endpoint or another
+    /// shard. Of the requests to ids that clients chose a few look like the latter; that shard answers them as well.
     fn answers_pending_client(&self, datagram: &[u8]) -> bool {
-        decode_long(datagram, Side::Server).is_ok_and(|header| self.cids.contains_key(&header.dcid))
+        decode_long(datagram, Side::Server)
+            .is_ok_and(|header| self.cids.contains_key(&header.dcid) || self.other_issuer(&header.dcid).is_some())
+    }
+
+    /// What becomes of a datagram to an id that no connection of this endpoint has. Only now it matters whether another
+    /// shard issued it.
+    fn without_connection(&self, cid: &Cid) -> Fate {
+        match self.other_issuer(cid) {
+            Some(_) => Fate::Foreign,
+            None => Fate::Dropped(DropReason::UnknownConnection),
+        }
+    }
+
+    fn other_issuer(&self, cid: &Cid) -> Option<u8> {
+        self.config.shard.as_ref()?.other_issuer(cid.as_slice())
+    }
+
+    /// The other shard of this address to which a datagram belongs: one of those that
+    /// [`handle_datagram`](Self::handle_datagram) has just counted in [`Received::foreign`]. `None` for all others, what
+    /// it did to their bytes notwithstanding, and without [`ConfigBuilder::shard`](crate::ConfigBuilder::shard).
+    ///
+    /// Give the datagram to the `handle_datagram` of that shard with the `meta` it came with, as a single one. If it
+    /// has no such connection it drops the datagram; it never names a third shard.
+    pub fn owner(&self, datagram: &[u8]) -> Option<u8> {
+        if datagram.len() > self.config.max_udp_payload() {
+            return None;
+        }
+        let cid = if is_long(datagram) {
+            // What a client chose says nothing, and a first message belongs to the shard where it arrives.
+            match long_type(datagram)? {
+                LongType::ClientInit => return None,
+                LongType::ServerInit | LongType::Retry | LongType::Key => {}
+            }
+            decode_long(datagram, Side::Server).ok()?.dcid
+        } else {
+            datagram.get(1..1 + CID_LEN).and_then(Cid::new)?
+        };
+        self.other_issuer(&cid)
     }
 
     fn with_connection(

@@ -92,6 +92,9 @@ pub struct Received {
     pub replied: u16,
     /// Dropped and counted.
     pub dropped: u16,
+    /// Of another shard, and left as they were for it: [`Endpoint::owner`] names it. 0 without
+    /// [`ConfigBuilder::shard`](crate::ConfigBuilder::shard).
+    pub foreign: u16,
 }
 
 /// Datagrams to send.

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::Endpoint;
 use super::accept::Checked;
-use super::demux::{CID_LEN, Fate};
-use crate::config::KeyFetch;
+use super::demux::Fate;
+use crate::config::{CID_LEN, KeyFetch};
 use crate::conn::Path;
 use crate::crypto::initial::{Layout, build_flight, build_retry};
 use crate::crypto::token::{KeyInfo, is_retry_token};

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::assembly::Assembly;
 use super::flight::{Flight, Flights, Request};
 use super::hello;
-use crate::config::{ClientConfig, ClientConfigError, Config, Trust, bounds};
+use crate::config::{ClientConfig, ClientConfigError, Config, Trust, bounds, new_cid};
 use crate::crypto::initial::{Layout, build_flight};
 use crate::crypto::token::KeyInfo;
 use crate::crypto::{ClientKem, Established, InitialKeys, KeyId, Offered, PublicKey, SecretKey};
@@ -149,7 +149,7 @@ impl ClientHandshake {
         let timeout = client.handshake_timeout.unwrap_or(config.transport.handshake_timeout);
         let pto = config.transport.initial_rtt.saturating_mul(3);
         let mut this = Self {
-            scid: random_cid(rng),
+            scid: new_cid(config.shard.as_ref(), rng),
             trust: client.trust.clone(),
             identity: client.identity.clone(),
             psk: client.psk.as_ref().map(|(_, key)| key.clone()),
