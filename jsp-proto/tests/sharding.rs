@@ -12,8 +12,8 @@ use jsp_conformance::sim::{Rng, seeds};
 use jsp_proto::internals::wire::header::{LongType, decode_long, is_long, long_type};
 use jsp_proto::{
     AppCode, ClientConfig, Config, ConfigBuilder, ConnId, ConnectionError, DropReason, Endpoint, Entropy, Event,
-    Instant, KeyFetch, MessageOptions, Output, Path, RecvMessage, RecvMeta, RetryPolicy, Shard, Side,
-    StreamId, StreamOptions,
+    Instant, KeyFetch, MessageOptions, Output, Path, RecvMessage, RecvMeta, RetryPolicy, Shard, Side, StreamId,
+    StreamOptions,
 };
 use support::{MS, SECOND, bounds, pinned, server_config, server_key};
 
@@ -321,9 +321,8 @@ fn many(fickle: Fickle, count: u16, connections: u32, seed: u64) {
         };
         chosen as usize
     };
-    let config = || {
-        server_config().bounds(bounds(|bounds| (bounds.kem_jobs_per_second, bounds.kem_burst) = (1 << 30, 1 << 30)))
-    };
+    let config =
+        || server_config().bounds(bounds(|bounds| (bounds.kem_jobs_per_second, bounds.kem_burst) = (1 << 30, 1 << 30)));
     let mut world = World::new(alone(Config::builder()), site(config, count, seed as u8, Box::new(kernel)));
     let trust = pinned();
     for number in 0..connections {
@@ -438,12 +437,15 @@ fn answers_to_a_client_reach_its_shard() {
         assert!(foreign > 60, "{foreign}");
         assert!(world.clients.shards.iter().all(|shard| shard.stats().datagrams_foreign > 0));
         let stats = *world.servers.shards[0].stats();
-        assert_eq!((stats.retries_sent, stats.key_infos_sent), match (by_fingerprint, retry) {
-            (false, false) => (0, 0),
-            (false, true) => (60, 0),
-            // The token of a KEYINFO is as good as that of a RETRY.
-            (true, _) => (0, 60),
-        });
+        assert_eq!(
+            (stats.retries_sent, stats.key_infos_sent),
+            match (by_fingerprint, retry) {
+                (false, false) => (0, 0),
+                (false, true) => (60, 0),
+                // The token of a KEYINFO is as good as that of a RETRY.
+                (true, _) => (0, 60),
+            }
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 
 use jsp_proto::driver::{self, ConnectError, KnownHosts, system};
@@ -35,6 +36,50 @@ impl Endpoint {
     pub async fn bind(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
         let socket = system::bind_first(lookup_host(address).await?)?;
         Self::from_socket(socket, config)
+    }
+
+    /// Binds `shards` UDP sockets to one address and serves each as an endpoint of its own, with a state machine, a lock
+    /// and a task of its own, on the current runtime, which must have I/O and time enabled. Otherwise as
+    /// [`bind`](Self::bind).
+    ///
+    /// Each connection lives at the endpoint where the system delivered its first datagram: accept at all of them. The
+    /// bounds of `config` hold for each. If the system delivers later datagrams to another socket, as it may when one is
+    /// closed, they are brought to the right endpoint; so keep all endpoints, and end them together.
+    ///
+    /// This pays for a server with many connections that keeps one core busy, on a runtime with more than one thread;
+    /// one endpoint per core is a good number. One connection gets no faster, and a client has no use for it. Linux
+    /// shares the connections out evenly; other systems that can bind the sockets may give everything to one of them.
+    ///
+    /// ```no_run
+    /// # async fn example(config: jsp_tokio::Config) -> std::io::Result<()> {
+    /// let cores = std::thread::available_parallelism()?;
+    /// for endpoint in jsp_tokio::Endpoint::bind_shards("[::]:443", config, cores).await? {
+    ///     tokio::spawn(async move {
+    ///         while let Some(connection) = endpoint.accept().await {
+    ///             tokio::spawn(async move { /* serve */ drop(connection) });
+    ///         }
+    ///     });
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When no address of `address` can be bound; `InvalidInput` for more than 256 shards, `Unsupported` for more than
+    /// one where the system cannot share an address among sockets.
+    pub async fn bind_shards(
+        address: impl ToSocketAddrs,
+        config: Config,
+        shards: NonZeroUsize,
+    ) -> io::Result<Vec<Self>> {
+        let sockets = system::bind_shards(lookup_host(address).await?, shards)?;
+        let prepare = |socket| TokioSocket::new(socket).map(|(socket, local)| (local, socket));
+        let sockets = sockets.into_iter().map(prepare).collect::<io::Result<_>>()?;
+        let entropy = Entropy::new(system::random_seed()?);
+        let serve = |(inner, driver)| {
+            tokio::spawn(driver);
+            Self { inner }
+        };
+        Ok(driver::shards(config, entropy, sockets)?.into_iter().map(serve).collect())
     }
 
     /// Serves a socket that is bound already, on the current runtime.

@@ -6,6 +6,7 @@ use std::vec::Vec;
 
 use super::connection::{ConnRef, Connection};
 use super::error::{ConnectError, no_address};
+use super::shards::HandoverCounter;
 use super::state::Shared;
 use crate::{
     Accept, AppCode, ClientConfig, ConnectionError, EndpointStats, IncomingGone, IncomingId, KeyId, Path, PublicKey,
@@ -25,6 +26,7 @@ pub struct Endpoint {
 struct EndpointRef {
     shared: Arc<Shared>,
     local: SocketAddr,
+    handovers: Option<HandoverCounter>,
 }
 
 impl Drop for EndpointRef {
@@ -34,8 +36,8 @@ impl Drop for EndpointRef {
 }
 
 impl Endpoint {
-    pub(super) fn new(shared: Arc<Shared>, local: SocketAddr) -> Self {
-        Self { inner: Arc::new(EndpointRef { shared, local }) }
+    pub(super) fn new(shared: Arc<Shared>, local: SocketAddr, handovers: Option<HandoverCounter>) -> Self {
+        Self { inner: Arc::new(EndpointRef { shared, local, handovers }) }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -166,6 +168,12 @@ impl Endpoint {
     /// The endpoint's counters, dropped datagrams by reason among them.
     pub fn stats(&self) -> EndpointStats {
         *self.shared().lock().endpoint.stats()
+    }
+
+    /// Datagrams that other shards had for this one and could not leave because 1024 or 2 MiB were waiting already, or
+    /// because the driver has ended. 0 for an endpoint that has its address for itself.
+    pub fn handovers_dropped(&self) -> u64 {
+        self.inner.handovers.as_ref().map_or(0, HandoverCounter::dropped)
     }
 
     /// Connections that are not over yet, on their way in or out included.

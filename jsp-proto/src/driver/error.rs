@@ -112,6 +112,10 @@ pub(super) fn no_address() -> io::Error {
     io::Error::new(ErrorKind::AddrNotAvailable, "the name stands for no address that this socket can use")
 }
 
+pub(super) fn too_many_shards() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "an address has at most 256 shards")
+}
+
 /// The system's kind of error that comes nearest, for code that only knows `io::Error`.
 fn kind(error: &ConnectionError) -> ErrorKind {
     match error {

@@ -10,6 +10,8 @@
 //! One lock guards one endpoint. It is held for calls into the state machine, never for a system call, and wakers run
 //! and are dropped outside of it. An operation on a handle that gives the state machine something to send wakes the
 //! driver, which the runtime then runs as soon as the calling task waits: small writes of one task share datagrams.
+//!
+//! A server that one core cannot serve has several endpoints on sockets of one address: [`shards`] makes them.
 
 mod bytes;
 mod clock;
@@ -19,6 +21,7 @@ mod error;
 mod known_hosts;
 mod message;
 mod pump;
+mod shards;
 mod socket;
 mod state;
 mod stream;
@@ -37,5 +40,6 @@ pub use error::{ConnectError, OpenError, ReadError, SendError, WriteError};
 pub use known_hosts::KnownHosts;
 pub use message::{MessageReceiver, MessageSender, MessageStream, Outcome};
 pub use pump::{BATCH, Pump, Step};
+pub use shards::shards;
 pub use socket::{Datagrams, Outgoing, Reactor, Socket, Work};
 pub use task::{Driver, endpoint};

@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 use std::vec;
 use std::vec::Vec;
 
+use super::shards::sort_out;
 use super::socket::{Datagrams, Outgoing, Socket};
 use crate::{ConnId, Ecn, Endpoint, Event, IncomingId, Instant, Output, Path, RecvMeta};
 
@@ -128,6 +129,18 @@ impl Pump {
 
     /// Hands received datagrams to the state machine, about `limit` of them, and says how many.
     pub fn deliver(&mut self, endpoint: &mut Endpoint, now: Instant, limit: usize) -> usize {
+        self.deliver_sharded(endpoint, now, limit, &mut |_, _, _| {})
+    }
+
+    /// As [`deliver`](Self::deliver), for one of several shards: gives each datagram that belongs to another one to
+    /// `hand_over`, with the number of that shard.
+    pub fn deliver_sharded(
+        &mut self,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        limit: usize,
+        hand_over: &mut dyn FnMut(u8, RecvMeta, &[u8]),
+    ) -> usize {
         let mut count = 0;
         while count < limit
             && let Some(datagrams) = self.received.get(self.slot).filter(|_| self.slot < self.filled)
@@ -147,7 +160,9 @@ impl Pump {
                 ecn: datagrams.ecn,
                 stride: u16::try_from(stride).ok().and_then(NonZeroU16::new).filter(|_| stride < len),
             };
-            endpoint.handle_datagram(now, meta, bytes);
+            if endpoint.handle_datagram(now, meta, bytes).foreign > 0 {
+                sort_out(endpoint, meta, bytes, hand_over);
+            }
             count += len.div_ceil(stride).max(1);
             self.delivered += len;
             if self.delivered >= datagrams.len {

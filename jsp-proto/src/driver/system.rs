@@ -5,6 +5,8 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
+use std::vec::Vec;
 
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
@@ -41,10 +43,70 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 /// # Errors
 /// What the system says about the last one; `AddrNotAvailable` if there is none.
 pub fn bind_first(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<UdpSocket> {
+    first(addresses, bind)
+}
+
+/// Binds `shards` UDP sockets to the first of `addresses` where that works, for [`shards`](super::shards): the system
+/// shares the datagrams of the address out among them by a hash of both ends' addresses. With port 0 the system chooses
+/// one port for all. All are bound when this returns, so that none gets what belongs to a later one.
+///
+/// The first is bound without sharing: a port that another process has is in use. Later, processes of the same user may
+/// join with `SO_REUSEPORT`, and would get a part of the datagrams.
+///
+/// # Errors
+/// What the system says about the last address; `AddrNotAvailable` if there is none, `InvalidInput` for more than
+/// [`Shard::MAX`](crate::Shard::MAX) shards, `Unsupported` for more than one where the system cannot share an address.
+pub fn bind_shards(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    shards: NonZeroUsize,
+) -> io::Result<Vec<UdpSocket>> {
+    if shards.get() > usize::from(crate::Shard::MAX) {
+        return Err(super::error::too_many_shards());
+    }
+    first(addresses, |address| bind_all(address, shards.get()))
+}
+
+fn bind_all(address: SocketAddr, shards: usize) -> io::Result<Vec<UdpSocket>> {
+    let first = bind(address)?;
+    if shards == 1 {
+        return Ok(std::vec![first]);
+    }
+    share_address(&socket2::SockRef::from(&first))?;
+    let address = first.local_addr()?;
+    let mut sockets = Vec::with_capacity(shards);
+    sockets.push(first);
+    for _ in 1..shards {
+        let socket = new_socket(address)?;
+        share_address(&socket)?;
+        socket.bind(&address.into())?;
+        sockets.push(socket.into());
+    }
+    Ok(sockets)
+}
+
+#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin", target_os = "nuttx"))))]
+fn share_address(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin", target_os = "nuttx"))
+)))]
+fn share_address(_: &socket2::Socket) -> io::Result<()> {
+    let text =
+        "this system cannot share the datagrams of one address among sockets: use one shard, or one port for each";
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+}
+
+fn first<T>(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
     let mut failure = None;
     for address in addresses {
         match bind(address) {
-            Ok(socket) => return Ok(socket),
+            Ok(bound) => return Ok(bound),
             Err(error) => failure = Some(error),
         }
     }

@@ -13,6 +13,7 @@ use std::vec::Vec;
 use super::clock::Clock;
 use super::endpoint::Endpoint;
 use super::pump::{BATCH, Pump, Step};
+use super::shards::Place;
 use super::socket::Reactor;
 use super::state::Shared;
 use crate::{Config, Entropy, Instant, Job};
@@ -33,6 +34,8 @@ pub struct Driver<R: Reactor> {
     shared: Arc<Shared>,
     reactor: R,
     pump: Pump,
+    /// Where other shards are, if there are any.
+    place: Option<Place>,
     wake: Vec<Waker>,
     late: Vec<Waker>,
     jobs: Vec<Job>,
@@ -45,20 +48,32 @@ pub struct Driver<R: Reactor> {
 /// If `config` leaves [`unix_time_at_origin`](crate::ConfigBuilder::unix_time_at_origin) at 0 it is set from the
 /// system's clock.
 pub fn endpoint<R: Reactor>(config: Config, entropy: Entropy, local: SocketAddr, reactor: R) -> (Endpoint, Driver<R>) {
-    let clock = Clock::new();
+    drive(Clock::new(), config, entropy, local, reactor, None)
+}
+
+pub(super) fn drive<R: Reactor>(
+    clock: Clock,
+    config: Config,
+    entropy: Entropy,
+    local: SocketAddr,
+    reactor: R,
+    place: Option<Place>,
+) -> (Endpoint, Driver<R>) {
     let config = clock.complete(config);
     let pump = Pump::new(local, config.max_udp_payload());
     let shared = Arc::new(Shared::new(clock, crate::Endpoint::new(Arc::new(config), entropy)));
+    let handovers = place.as_ref().map(Place::counter);
     let driver = Driver {
         shared: shared.clone(),
         reactor,
         pump,
+        place,
         wake: Vec::new(),
         late: Vec::new(),
         jobs: Vec::new(),
         alarm: None,
     };
-    (Endpoint::new(shared, local), driver)
+    (Endpoint::new(shared, local, handovers), driver)
 }
 
 /// What the endpoint waits for after it was advanced.
@@ -141,7 +156,13 @@ impl<R: Reactor> Driver<R> {
         let now = self.shared.clock.now();
         let max_segments = self.reactor.max_segments();
         let mut state = self.shared.lock();
-        self.pump.deliver(&mut state.endpoint, now, usize::MAX);
+        if let Some(place) = &mut self.place {
+            place.receive(&mut state.endpoint, now, cx.waker());
+            let mut hand_over = |to, meta, datagram: &[u8]| self.wake.extend(place.hand_over(to, meta, datagram));
+            self.pump.deliver_sharded(&mut state.endpoint, now, usize::MAX, &mut hand_over);
+        } else {
+            self.pump.deliver(&mut state.endpoint, now, usize::MAX);
+        }
         let next = loop {
             match self.pump.step(&mut state.endpoint, now, max_segments) {
                 Step::Event(id, event) => state.on_event(now, id, event, &mut self.wake, &mut self.late),
@@ -193,6 +214,7 @@ impl<R: Reactor> Driver<R> {
     }
 
     fn end(&mut self, error: Option<io::Error>) {
+        self.place = None;
         let reason = error.map(|error| format!("the socket failed: {error}").into_boxed_str());
         self.shared.lock().on_end(reason, &mut self.wake);
         self.wake.append(&mut self.late);

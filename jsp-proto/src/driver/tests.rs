@@ -1,5 +1,7 @@
 //! The driver on sockets that live in memory: what a real one does too rarely to wait for.
 
+mod shards;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSliceMut};
