@@ -5,9 +5,9 @@ use std::format;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::string::ToString;
+use std::string::{String, ToString};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::vec::Vec;
 
 use super::clock::Clock;
@@ -31,6 +31,12 @@ const TURNS: usize = 32;
 #[derive(Debug)]
 #[must_use = "nothing moves until the driver is spawned"]
 pub struct Driver<R: Reactor> {
+    /// Until the end.
+    running: Option<Running<R>>,
+}
+
+#[derive(Debug)]
+struct Running<R> {
     shared: Arc<Shared>,
     reactor: R,
     pump: Pump,
@@ -63,7 +69,7 @@ pub(super) fn drive<R: Reactor>(
     let pump = Pump::new(local, config.max_udp_payload());
     let shared = Arc::new(Shared::new(clock, crate::Endpoint::new(Arc::new(config), entropy)));
     let handovers = place.as_ref().map(Place::counter);
-    let driver = Driver {
+    let running = Running {
         shared: shared.clone(),
         reactor,
         pump,
@@ -73,7 +79,7 @@ pub(super) fn drive<R: Reactor>(
         jobs: Vec::new(),
         alarm: None,
     };
-    (Endpoint::new(shared, local, handovers), driver)
+    (Endpoint::new(shared, local, handovers), Driver { running: Some(running) })
 }
 
 /// What the endpoint waits for after it was advanced.
@@ -93,17 +99,32 @@ impl<R: Reactor + Unpin> Future for Driver<R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        match this.turn(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(result) => {
-                this.end(result.err());
-                Poll::Ready(())
-            }
+        if let Some(running) = &mut this.running {
+            let reason = ready!(running.turn(cx)).err().map(|error| format!("the socket failed: {error}"));
+            this.end(reason);
         }
+        Poll::Ready(())
     }
 }
 
 impl<R: Reactor> Driver<R> {
+    /// Tells everybody that nothing moves any more. The socket is closed by then: its address may be bound again.
+    fn end(&mut self, reason: Option<String>) {
+        let Some(Running { shared, reactor, mut wake, mut late, .. }) = self.running.take() else { return };
+        drop(reactor);
+        shared.lock().on_end(reason.map(String::into_boxed_str), &mut wake);
+        wake.append(&mut late);
+        wake.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<R: Reactor> Drop for Driver<R> {
+    fn drop(&mut self) {
+        self.end(Some("the runtime dropped the endpoint's task".to_string()));
+    }
+}
+
+impl<R: Reactor> Running<R> {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..TURNS {
             let next = self.advance(cx)?;
@@ -211,21 +232,5 @@ impl<R: Reactor> Driver<R> {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    fn end(&mut self, error: Option<io::Error>) {
-        self.place = None;
-        let reason = error.map(|error| format!("the socket failed: {error}").into_boxed_str());
-        self.shared.lock().on_end(reason, &mut self.wake);
-        self.wake.append(&mut self.late);
-        self.wake.drain(..).for_each(Waker::wake);
-    }
-}
-
-impl<R: Reactor> Drop for Driver<R> {
-    fn drop(&mut self) {
-        let reason = "the runtime dropped the endpoint's task".to_string().into_boxed_str();
-        self.shared.lock().on_end(Some(reason), &mut self.wake);
-        self.wake.drain(..).for_each(Waker::wake);
     }
 }
