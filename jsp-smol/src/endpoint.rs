@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 
 use jsp_proto::driver::{self, ConnectError, Connection, KnownHosts, system};
@@ -35,6 +36,35 @@ impl Endpoint {
     pub async fn bind(address: impl AsyncToSocketAddrs, config: Config) -> io::Result<Self> {
         let socket = system::bind_first(resolve(address).await?)?;
         Self::from_socket(socket, config)
+    }
+
+    /// Binds `shards` UDP sockets to one address and serves each as an endpoint of its own, with a state machine, a lock
+    /// and a task of its own, on smol's global executor. Otherwise as [`bind`](Self::bind).
+    ///
+    /// Each connection lives at the endpoint where the system delivered its first datagram: accept at all of them. The
+    /// bounds of `config` hold for each. If the system delivers later datagrams to another socket, as it may when one is
+    /// closed, they are brought to the right endpoint; so keep all endpoints, and end them together.
+    ///
+    /// This pays for a server with many connections that keeps one core busy, if the endpoints run on more than one
+    /// thread: the global executor has one unless the environment says otherwise (`SMOL_THREADS`);
+    /// [`driven_shards`](Self::driven_shards) leaves it to the program. One connection gets no faster, and a client has
+    /// no use for it. Linux shares the connections out evenly; other systems that can bind the sockets may give
+    /// everything to one of them.
+    ///
+    /// # Errors
+    /// When no address of `address` can be bound; `InvalidInput` for more than 256 shards, `Unsupported` for more than
+    /// one where the system cannot share an address among sockets.
+    pub async fn bind_shards(
+        address: impl AsyncToSocketAddrs,
+        config: Config,
+        shards: NonZeroUsize,
+    ) -> io::Result<Vec<Self>> {
+        let sockets = system::bind_shards(resolve(address).await?, shards)?;
+        let serve = |(endpoint, driver)| {
+            smol::spawn(driver).detach();
+            endpoint
+        };
+        Ok(Self::driven_shards(sockets, config)?.into_iter().map(serve).collect())
     }
 
     /// Serves a socket that is bound already, on smol's global executor.
@@ -74,6 +104,23 @@ impl Endpoint {
         let (socket, local) = SmolSocket::new(socket)?;
         let (inner, driver) = driver::endpoint(config, entropy, local, socket);
         Ok((Self { inner }, driver))
+    }
+
+    /// As [`driven`](Self::driven), for sockets that share one address, as
+    /// [`bind_shards`](crate::proto::driver::system::bind_shards) binds them: for example one executor, thread and shard
+    /// per core. The futures must all run.
+    ///
+    /// # Errors
+    /// When the socket's options cannot be set, or `InvalidInput` for more than 256 sockets.
+    pub fn driven_shards(
+        sockets: Vec<UdpSocket>,
+        config: Config,
+    ) -> io::Result<Vec<(Self, impl Future<Output = ()> + Send + use<>)>> {
+        let prepare = |socket| SmolSocket::new(socket).map(|(socket, local)| (local, socket));
+        let sockets = sockets.into_iter().map(prepare).collect::<io::Result<_>>()?;
+        let entropy = Entropy::new(system::random_seed()?);
+        let endpoint = |(inner, driver)| (Self { inner }, driver);
+        Ok(driver::shards(config, entropy, sockets)?.into_iter().map(endpoint).collect())
     }
 
     /// Connects to a server and returns when it has proven to be the one that `client` trusts. Tries the addresses
