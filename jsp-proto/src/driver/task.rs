@@ -134,6 +134,8 @@ impl<R: Reactor> Running<R> {
                 Next::More => {}
                 _ if received => {}
                 Next::Writable | Next::Idle(None) => return Poll::Pending,
+                // Timers of runtimes are too coarse for what is due already.
+                Next::Idle(Some(at)) if at <= self.shared.clock.now() => {}
                 Next::Idle(Some(at)) if self.poll_timer(cx, at).is_pending() => return Poll::Pending,
                 Next::Idle(Some(_)) => {}
             }

@@ -14,6 +14,8 @@ mod incoming;
 mod job;
 mod memory;
 mod stateless;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -41,6 +43,10 @@ use crate::slab::{Key, Slab};
 use crate::stats::EndpointStats;
 use crate::time::{Instant, earliest};
 use crate::wire::Cid;
+
+/// Connections that one poll looks at when none of them has anything to say. Then the program gets a chance to do
+/// something else: thousands may come due at once.
+const VISITS: usize = 64;
 
 /// Names a connection of one endpoint. It carries a generation: an id that outlived its connection finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,7 +133,8 @@ pub enum Output<'b> {
     },
     /// Nothing to do until a datagram comes in or `wake_at` is reached.
     Idle {
-        /// When to poll again, always later than the `now` of this poll; `None`: only when something happens.
+        /// When to poll again, always later than the `now` of this poll; `None`: only when something happens. A
+        /// nanosecond later if this poll has looked at so many connections that it left some for the next.
         wake_at: Option<Instant>,
         /// By how much the wake-up may be late without harm, so that a program can align it with others.
         slack: Duration,
@@ -377,8 +384,9 @@ impl Endpoint {
         if let Some(id) = self.announcements.pop_front() {
             return Output::Incoming(id);
         }
-        self.run_deadlines(now);
-        while let Some(&key) = self.ready.front() {
+        for _ in 0..VISITS {
+            self.queue_due(now);
+            let Some(&key) = self.ready.front() else { return self.idle(now) };
             match self.serve(now, key, out) {
                 Served::Event(event) => return Output::Event(ConnId(key), event),
                 Served::NeedBuffer(len) => return Output::NeedBuffer { len },
@@ -393,7 +401,7 @@ impl Endpoint {
                 Served::Done => {}
             }
         }
-        self.idle(now)
+        Output::Idle { wake_at: Some(now.plus_nanos(1)), slack: Duration::ZERO, why: Wake::Endpoint }
     }
 
     fn transmit<'b>(&mut self, path: Path, ecn: Ecn, segment: usize, payload: &'b [u8]) -> Output<'b> {
@@ -413,14 +421,12 @@ impl Endpoint {
         Some((path, len))
     }
 
-    fn run_deadlines(&mut self, now: Instant) {
-        while let Some((_, _, index)) = self.deadlines.next().filter(|&(at, ..)| at <= now) {
+    /// Gives a connection whose deadline has come its turn, if there is one.
+    fn queue_due(&mut self, now: Instant) {
+        if let Some((_, _, index)) = self.deadlines.next().filter(|&(at, ..)| at <= now) {
             self.deadlines.set(index, None);
             if let Some(key) = self.connections.key_at(index) {
-                if let Some(entry) = self.connections.get_mut(key) {
-                    entry.connection.on_timeout(now);
-                }
-                self.touch(key);
+                self.queue(key);
             }
         }
     }
@@ -431,11 +437,13 @@ impl Endpoint {
             self.ready.pop_front();
             return Served::Done;
         };
-        let connection = &mut entry.connection;
-        // A connection in this queue may have come due while it waited: its deadline is not set until it leaves.
-        if connection.wake().is_some_and(|(at, _)| at <= now) {
-            connection.on_timeout(now);
+        // A connection may come due while it waits in this queue: its deadline is not set until it leaves.
+        if entry.connection.wake().is_some_and(|(at, _)| at <= now) {
+            entry.connection.on_timeout(now);
+            self.touch(key);
         }
+        let Some(entry) = self.connections.get_mut(key) else { return Served::Done };
+        let connection = &mut entry.connection;
         if !connection.is_discarded()
             && let Some(event) = connection.poll_event()
         {
