@@ -41,7 +41,7 @@ fn main() -> Result<()> {
 /// Connects to the first address of that name that answers.
 fn connect(address: &str, trust: &ClientConfig) -> Result<(Endpoint, ConnId)> {
     let mut failure = "the name has no address".to_owned();
-    for remote in address.to_socket_addrs().map_err(|error| format!("{address}: {error}; give HOST:PORT"))? {
+    for remote in address.to_socket_addrs().map_err(|error| format!("{address}: {error}: give HOST:PORT"))? {
         let local: SocketAddr = match remote {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),

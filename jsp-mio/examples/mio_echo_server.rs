@@ -25,10 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let id = key.public().key_id();
     // Open: clients may fetch the key and look at its id, so that the id is all they need to be told.
     let config = Config::builder().server_key(key).key_fetch(KeyFetch::Open).build()?;
-    let bound = address.to_socket_addrs()?.next().ok_or("the name has no address: give a number such as 127.0.0.1")?;
-    let mut server = Endpoint::bind(bound, config).map_err(|error| {
-        format!("cannot listen on {address}: {error}; give an address of this machine, a free port")
-    })?;
+    let found = address.to_socket_addrs().map_err(|error| format!("{address}: {error}: give IP:PORT"))?.next();
+    let bound = Endpoint::bind(found.ok_or("the name stands for no address: give IP:PORT")?, config);
+    let mut server = bound.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("listening on {}, key {id}", server.local_address());
 
     let mut poll = Poll::new()?;
