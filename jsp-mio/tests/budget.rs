@@ -118,54 +118,47 @@ fn a_turn_of_nothing_moves_one_datagram_at_most() {
 }
 
 /// Bulk data to one client and from it, beside messages to and fro with another, through one server that may move a
-/// few datagrams a turn. The window is small: what a client has sent waits in the socket, behind what others have.
+/// few datagrams a turn. None of the three ever ends, and all get on. The window is small: what a client has sent waits
+/// in the socket, behind what others have.
 #[test]
 fn nobody_starves_under_a_small_budget() {
-    const ECHOES: usize = 50;
+    const BYTES: usize = 500_000;
+    const ECHOES: usize = 100;
     let window = 64 << 10;
     let config = Config::builder().server_key(key()).receive_window(window, window).max_receive_window(window, window);
     let (mut bulk, mut chat, mut server) = (client(), client(), bind(config));
     let (bulk_id, to_bulk) = join(&mut bulk, &mut server);
     let (chat_id, _) = join(&mut chat, &mut server);
-    let up = bulk.conn(bulk_id).expect("connected").open(StreamOptions::bytes().uni()).expect("allowed");
-    let down = server.conn(to_bulk).expect("connected").open(StreamOptions::bytes().uni()).expect("allowed");
+    let bytes = StreamOptions::bytes().uni();
+    let up = bulk.conn(bulk_id).expect("connected").open(bytes).expect("allowed");
+    let down = server.conn(to_bulk).expect("connected").open(bytes).expect("allowed");
     fill(&mut bulk, bulk_id, up, usize::MAX);
     fill(&mut server, to_bulk, down, usize::MAX);
     say(&mut chat, chat_id, &[0; 100]);
 
-    let (mut bytes_up, mut bytes_down, mut echoes, mut server_turns) = (0, 0, 0, 0);
-    let mut first = None;
+    let (mut bytes_up, mut bytes_down, mut echoes) = (0, 0, 0);
     let mut ends = [&mut server, &mut bulk, &mut chat];
-    turns("the echoes", &mut ends, &[Budget::datagrams(4)], |end, endpoint, event| {
-        match (end, event) {
-            (0, None) => server_turns += 1,
-            (0, Some(Event::Connection(id, On::StreamReadable(stream)))) if id == to_bulk => {
+    turns("all together", &mut ends, &[Budget::datagrams(4)], |end, endpoint, event| {
+        match event {
+            Some(Event::Connection(id, On::StreamReadable(stream))) if stream == up => {
                 bytes_up += drain(endpoint, id, stream);
             }
-            (0, Some(Event::Connection(id, On::StreamReadable(stream)))) => echo(endpoint, id, stream),
-            (0, Some(Event::Connection(id, On::StreamWritable(stream)))) => {
-                fill(endpoint, id, stream, usize::MAX);
+            Some(Event::Connection(id, On::StreamReadable(stream))) if stream == down => {
+                bytes_down += drain(endpoint, id, stream);
             }
-            (1, Some(Event::Connection(id, On::StreamWritable(stream)))) => {
-                fill(endpoint, id, stream, usize::MAX);
-            }
-            (1, Some(Event::Connection(id, On::StreamReadable(stream)))) => bytes_down += drain(endpoint, id, stream),
-            (2, Some(Event::Connection(id, On::StreamReadable(stream)))) => {
-                echoes += 1;
-                first.get_or_insert((bytes_up, bytes_down, server_turns));
-                if echoes == ECHOES {
-                    return ControlFlow::Break(());
-                }
+            Some(Event::Connection(id, On::StreamReadable(stream))) => {
+                echoes += usize::from(end == 2);
                 echo(endpoint, id, stream);
+            }
+            Some(Event::Connection(id, On::StreamWritable(stream))) => {
+                fill(endpoint, id, stream, usize::MAX);
             }
             _ => {}
         }
-        ControlFlow::Continue(())
+        let all = bytes_up >= BYTES && bytes_down >= BYTES && echoes >= ECHOES;
+        if all { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let (first_up, first_down, first_turns) = first.expect("an echo");
-    let (up, down, turns) = (bytes_up - first_up, bytes_down - first_down, server_turns - first_turns);
-    println!("{ECHOES} echoes in {turns} turns, beside {up} bytes up and {down} bytes down");
-    assert!(up > 100_000 && down > 100_000, "{up} bytes up and {down} down beside {ECHOES} echoes");
+    println!("{echoes} echoes, {bytes_up} bytes up, {bytes_down} bytes down");
 }
 
 /// A turn that is over early says what it has done.
