@@ -2,7 +2,10 @@
 //! the same.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::fmt::Debug;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
@@ -15,7 +18,7 @@ use super::adapter::{
     EndpointStats, KeyId, MessageOptions, MessageReceiver, MessageSender, OpenError, ReadError, RecvStream, SendError,
     SendStream, Stream, StreamOptions, WriteError,
 };
-use super::{Executor, NAME};
+use super::{Executor, NAME, poll_close, poll_read, poll_write};
 
 /// An endpoint with all its handles.
 pub(crate) struct Asynchronous {
@@ -44,6 +47,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 async fn once<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+/// What the traits of a runtime give, with the error that they wrap.
+fn typed<T: Debug, E: Error + Send + Sync + 'static>(result: io::Result<T>) -> Result<T, E> {
+    result.map_err(|error| error.downcast().expect("an error of the stream"))
 }
 
 impl Asynchronous {
@@ -114,6 +122,8 @@ impl Asynchronous {
     }
 }
 
+/// Bytes are written, read and finished through the traits of the runtime where that waits, and through the methods of
+/// the handles where it is dropped.
 impl Peer for Asynchronous {
     const NAME: &'static str = NAME;
 
@@ -193,7 +203,7 @@ impl Peer for Asynchronous {
 
     fn write(&mut self, stream: StreamKey, bytes: &[u8]) -> Result<usize, WriteError> {
         let (executor, sender) = self.byte_sender(stream);
-        executor.run(sender.write(bytes))
+        typed(executor.run(poll_fn(|cx| poll_write(sender, cx, bytes))))
     }
 
     fn poll_write(&mut self, stream: StreamKey, bytes: &[u8]) -> Poll<Result<usize, WriteError>> {
@@ -203,7 +213,7 @@ impl Peer for Asynchronous {
 
     fn read(&mut self, stream: StreamKey, buffer: &mut [u8]) -> Result<usize, ReadError> {
         let (executor, receiver) = self.byte_receiver(stream);
-        executor.run(receiver.read(buffer))
+        typed(executor.run(poll_fn(|cx| poll_read(receiver, cx, buffer))))
     }
 
     fn poll_read(&mut self, stream: StreamKey, buffer: &mut [u8]) -> Poll<Result<usize, ReadError>> {
@@ -237,7 +247,7 @@ impl Peer for Asynchronous {
 
     fn finish(&mut self, stream: StreamKey) -> Result<(), WriteError> {
         match self.senders.get_mut(&stream).expect("not dropped") {
-            Sender::Bytes(sender) => sender.finish(),
+            Sender::Bytes(sender) => typed(self.executor.run(poll_fn(|cx| poll_close(sender, cx)))),
             Sender::Messages(sender) => sender.finish(),
         }
     }
