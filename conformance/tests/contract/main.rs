@@ -1,5 +1,7 @@
 //! The contract of the adapters: every scenario with every adapter as client and every adapter as server.
 
+#![allow(clippy::duplicate_mod, reason = "the same code must serve every asynchronous adapter")]
+
 mod mio;
 mod smol;
 mod tokio;
