@@ -79,7 +79,7 @@ impl Server {
     /// Datagrams that leave now.
     fn transmit(&mut self) -> usize {
         let mut buffer = [0; 1472];
-        core::iter::from_fn(|| match self.connection.poll_transmit(self.now, &mut buffer) {
+        core::iter::from_fn(|| match self.connection.poll_transmit(self.now, &mut buffer, usize::MAX) {
             super::Sent::Datagrams { .. } => Some(()),
             _ => None,
         })

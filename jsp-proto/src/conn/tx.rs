@@ -36,13 +36,13 @@ const SLACK: usize = 8;
 const HEADROOM: u64 = 2400;
 
 impl Connection {
-    /// Writes what is to be sent now. To be called until it gives [`Sent::Nothing`].
-    pub(crate) fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Sent {
+    /// Writes what is to be sent now, not more than `limit` datagrams. To be called until it gives [`Sent::Nothing`].
+    pub(crate) fn poll_transmit(&mut self, now: Instant, out: &mut [u8], limit: usize) -> Sent {
         let sent = match &self.life {
             Life::Closing { answer, .. } if answer.is_pending() => self.transmit_farewell(now, out),
             Life::Closing { .. } | Life::Draining | Life::Over => Sent::Nothing,
             Life::Connecting | Life::Open | Life::Flushing(_) => match self.transmit_handshake(out) {
-                Sent::Nothing => self.transmit_packets(now, out),
+                Sent::Nothing => self.transmit_packets(now, out, limit),
                 sent => sent,
             },
         };
@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// Fills `out` with as many full packets as may leave now, and at most one shorter one.
-    fn transmit_packets(&mut self, now: Instant, out: &mut [u8]) -> Sent {
+    fn transmit_packets(&mut self, now: Instant, out: &mut [u8], limit: usize) -> Sent {
         let size = usize::from(self.stats.datagram_size);
         if !self.wants_packet(now, size) {
             return Sent::Nothing;
@@ -83,7 +83,8 @@ impl Connection {
             return Sent::NeedBuffer(size);
         }
         // Each datagram counts against the limit of an unproven path, so there they leave one by one.
-        let most = if self.path.is_limited() { 1 } else { (out.len().min(MAX_BATCH_BYTES) / size).min(MAX_BATCH) };
+        let limit = if self.path.is_limited() { 1 } else { limit.clamp(1, MAX_BATCH) };
+        let most = (out.len().min(MAX_BATCH_BYTES) / size).min(limit);
         let ecn = self.secure.as_ref().map_or(Ecn::NotEct, |secure| secure.recovery.ecn());
         let mut len = 0;
         for slot in out.chunks_exact_mut(size).take(most) {

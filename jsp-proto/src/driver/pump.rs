@@ -172,7 +172,8 @@ impl Pump {
         count
     }
 
-    /// Asks the state machine for its next output. While datagrams wait for the socket the answer is `Send`.
+    /// Asks the state machine for its next output, of at most `max_segments` datagrams. While datagrams wait for the
+    /// socket the answer is `Send`.
     pub fn step(&mut self, endpoint: &mut Endpoint, now: Instant, max_segments: usize) -> Step {
         if self.outgoing.is_some() {
             return Step::Send;
@@ -180,7 +181,7 @@ impl Pump {
         let batch = (OUTBOX / self.datagram).clamp(1, max_segments.max(1)) * self.datagram;
         let whole = self.outbox.len();
         let out = self.outbox.get_mut(..batch.min(whole)).unwrap_or_default();
-        match endpoint.poll(now, out) {
+        match endpoint.poll_batch(now, out, max_segments) {
             Output::Event(id, event) => Step::Event(id, event),
             Output::Incoming(id) => Step::Incoming(id),
             Output::Transmit(transmit) => {

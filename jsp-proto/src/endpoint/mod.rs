@@ -372,6 +372,11 @@ impl Endpoint {
     /// Datagrams are written to the start of `out`. A buffer of several times
     /// [`Config::max_udp_payload`](crate::Config::max_udp_payload) lets one output carry a batch.
     pub fn poll<'b>(&mut self, now: Instant, out: &'b mut [u8]) -> Output<'b> {
+        self.poll_batch(now, out, usize::MAX)
+    }
+
+    /// As [`poll`](Self::poll), with at most `limit` datagrams in one output, whatever room there is; 0 is taken as 1.
+    pub fn poll_batch<'b>(&mut self, now: Instant, out: &'b mut [u8], limit: usize) -> Output<'b> {
         let now = self.advance(now);
         self.attempts.expire(now, &self.config.bounds);
         self.expire_undecided(now);
@@ -387,7 +392,7 @@ impl Endpoint {
         for _ in 0..VISITS {
             self.queue_due(now);
             let Some(&key) = self.ready.front() else { return self.idle(now) };
-            match self.serve(now, key, out) {
+            match self.serve(now, key, out, limit) {
                 Served::Event(event) => return Output::Event(ConnId(key), event),
                 Served::NeedBuffer(len) => return Output::NeedBuffer { len },
                 Served::Datagrams { path, ecn, len, segment } => {
@@ -432,7 +437,7 @@ impl Endpoint {
     }
 
     /// Gives the front of the ready queue its turn.
-    fn serve(&mut self, now: Instant, key: Key, out: &mut [u8]) -> Served {
+    fn serve(&mut self, now: Instant, key: Key, out: &mut [u8], limit: usize) -> Served {
         let Some(entry) = self.connections.get_mut(key) else {
             self.ready.pop_front();
             return Served::Done;
@@ -449,7 +454,7 @@ impl Endpoint {
         {
             return Served::Event(event);
         }
-        match connection.poll_transmit(now, out) {
+        match connection.poll_transmit(now, out, limit) {
             Sent::Datagrams { len, segment, ecn } => {
                 return Served::Datagrams { path: connection.path(), ecn, len, segment };
             }
