@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{Pair, client_with, pair, pair_with, server_with, trust, within};
-use jsp_tokio::{AppCode, ConnectError, ConnectionError, Endpoint, Stream};
+use jsp_tokio::{AppCode, Config, ConnectError, ConnectionError, Endpoint, Stream};
 use tokio::runtime::Handle;
 
 const BULK: usize = 100_000_000;
@@ -199,4 +199,15 @@ fn handles_are_send_and_sync() {
         check_future(|| endpoint.accept());
         check_future(|| endpoint.shutdown());
     };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_is_free_after_shutdown() {
+    let mut endpoint = client_with(|config| config).await;
+    // The driver runs on another thread; only some of the rounds can catch a socket that lives on.
+    for _ in 0..50 {
+        let address = endpoint.local_address();
+        within("shutting down", 5, endpoint.shutdown()).await;
+        endpoint = Endpoint::bind(address, Config::default()).await.expect("the address is free");
+    }
 }
