@@ -7,3 +7,8 @@ pub mod sim;
 #[cfg(feature = "vectors")]
 pub mod vectors;
 pub mod wasm;
+
+/// The programs of the README, compiled as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -20,8 +20,8 @@ use jsp_mio::{
 };
 
 const USAGE: &str = "\
-usage: file_transfer recv ADDR DIR               receives files into DIR and prints its fingerprint
-       file_transfer send FILE ADDR FINGERPRINT  sends FILE to the receiver at ADDR";
+usage: mio_file_transfer recv ADDR DIR               receives files into DIR and prints its fingerprint
+       mio_file_transfer send FILE ADDR FINGERPRINT  sends FILE to the receiver at ADDR";
 const STORED: &str = "stored";
 /// Bytes of a file that are handled at a time.
 const PIECE: usize = 64 << 10;

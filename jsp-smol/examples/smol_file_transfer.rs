@@ -13,8 +13,8 @@ use smol::fs::{self, File, OpenOptions};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 const USAGE: &str = "\
-usage: file_transfer recv ADDR DIR               receives files into DIR and prints its fingerprint
-       file_transfer send FILE ADDR FINGERPRINT  sends FILE to the receiver at ADDR";
+usage: smol_file_transfer recv ADDR DIR               receives files into DIR and prints its fingerprint
+       smol_file_transfer send FILE ADDR FINGERPRINT  sends FILE to the receiver at ADDR";
 const STORED: &str = "stored";
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

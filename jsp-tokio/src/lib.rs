@@ -60,8 +60,3 @@ pub use jsp_proto::{
     ConnectionError, Delivery, EndpointStats, IncomingGone, KemJobs, KeyFetch, KeyId, MessageId, MessageOptions,
     Outcome as MessageOutcome, PublicKey, RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
 };
-
-/// The programs of the README, compiled as they stand there.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
