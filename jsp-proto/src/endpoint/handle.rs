@@ -151,6 +151,11 @@ impl<'e> Conn<'e> {
         self.connection().map_or(0, |connection| connection.streams().send_capacity(stream))
     }
 
+    /// The largest message that the peer accepts, in bytes. Before [`Event::Connected`](crate::Event) what is assumed.
+    pub fn max_message_size(&self) -> u64 {
+        self.connection().map_or(0, |connection| connection.streams().max_message())
+    }
+
     /// Writes to a stream of bytes. Returns how many were taken, at least one.
     ///
     /// # Errors

@@ -14,6 +14,18 @@ use crate::wire::params::{Extras, ParamsContext, decode_params};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IncomingId(pub(super) u64);
 
+impl IncomingId {
+    /// The id as a number, for programs in other languages.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The id that [`as_u64`](Self::as_u64) gave. Any other number is an id of nobody.
+    pub const fn from_u64(id: u64) -> Self {
+        Self(id)
+    }
+}
+
 /// A client that waits for a decision.
 ///
 /// What it says is encrypted to the server's key but proves nothing yet: a recorded first message can be replayed.

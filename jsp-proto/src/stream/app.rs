@@ -125,6 +125,11 @@ impl Streams {
         if taken { Ok(id) } else { Err(SendError::Blocked) }
     }
 
+    /// The largest message that the peer accepts.
+    pub(crate) fn max_message(&self) -> u64 {
+        self.send.max_message
+    }
+
     /// How many bytes a stream would take now; 0 if it takes none.
     pub(crate) fn send_capacity(&self, sid: StreamId) -> u64 {
         let half = self.key(sid).and_then(|key| self.slab.get(key)).and_then(|stream| stream.send.as_ref());

@@ -1,0 +1,307 @@
+//! What a program may set.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use jsp_proto::{AcceptPolicy, ClientAuth, ClientConfig, Config, KemJobs, KeyFetch, KeyId, RetryPolicy, SecretKey};
+
+use crate::keys::{JSP_PUBLIC_KEY_LEN, parse_key_id, public_key};
+pub use crate::memory::JspBytes;
+use crate::memory::{Sized32, bytes, copied, copied_if_any, elements, read};
+use crate::status::{JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_NULL, JspError};
+
+/// The server shows its public key to clients that know its key id; to others it stays silent.
+pub const JSP_KEY_FETCH_KNOWN_FINGERPRINT: u32 = 0;
+/// The server shows its key to nobody: clients must hold it.
+pub const JSP_KEY_FETCH_OFF: u32 = 1;
+/// The server shows its key to everybody, as trust on first use needs.
+pub const JSP_KEY_FETCH_OPEN: u32 = 2;
+
+/// Handshakes take one round trip; bounds on half-open connections protect the server.
+pub const JSP_RETRY_NEVER: u32 = 0;
+/// Each new client proves its address first: one more round trip, no state for those who cannot.
+pub const JSP_RETRY_ALWAYS: u32 = 1;
+
+/// Everybody that may authenticate is accepted.
+pub const JSP_ACCEPT_AUTO: u32 = 0;
+/// The program is asked: `JSP_EVENT_INCOMING`.
+pub const JSP_ACCEPT_ASK: u32 = 1;
+
+/// A client may prove a key of its own, or stay anonymous.
+pub const JSP_CLIENT_AUTH_OPTIONAL: u32 = 0;
+/// A client must prove a key of its own or a pre-shared key.
+pub const JSP_CLIENT_AUTH_REQUIRED: u32 = 1;
+
+/// Public-key work runs inside the calls.
+pub const JSP_KEM_INLINE: u32 = 0;
+/// Public-key work is handed out: `jsp_endpoint_take_job`.
+pub const JSP_KEM_HANDED_OUT: u32 = 1;
+
+/// Nobody was named: only servers on the loopback address can be reached.
+pub const JSP_TRUST_LOOPBACK_ONLY: u32 = 0;
+/// The server with exactly `public_key`.
+pub const JSP_TRUST_PINNED: u32 = 1;
+/// A server whose key has one of `key_ids`.
+pub const JSP_TRUST_KEY_IDS: u32 = 2;
+/// The program decides: `JSP_EVENT_SERVER_KEY_OFFERED`.
+pub const JSP_TRUST_ASK: u32 = 3;
+/// Any key. Whoever is on the path can read and change everything.
+pub const JSP_TRUST_DANGER_ACCEPT_ANY: u32 = 4;
+
+/// The settings of an endpoint. All zeros, with `size` set, is a client with the defaults; with `server_seed` it is a
+/// server too. Durations are nanoseconds, sizes bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct JspConfig {
+    /// `sizeof(JspConfig)`.
+    pub size: u32,
+    /// `JSP_KEY_FETCH_...`.
+    pub key_fetch: u32,
+    /// `JSP_RETRY_...`.
+    pub retry: u32,
+    /// `JSP_ACCEPT_...`.
+    pub accept: u32,
+    /// `JSP_CLIENT_AUTH_...`.
+    pub client_auth: u32,
+    /// `JSP_KEM_...`.
+    pub kem: u32,
+    /// The seed of the server's secret key, `JSP_SEED_LEN` bytes; `NULL`: no server.
+    pub server_seed: *const u8,
+    /// Application protocols that the server speaks, best first; none: `jsp`.
+    pub protocols: *const JspBytes,
+    /// How many.
+    pub protocols_len: usize,
+    /// Silence after which a connection is over; the smaller of both sides' counts. Default 30 s.
+    pub idle_timeout_ns: u64,
+    /// How long a client tries to connect. Default 10 s.
+    pub handshake_timeout_ns: u64,
+    /// How long a close may take to deliver what was sent. Default 10 s.
+    pub linger_ns: u64,
+    /// The largest datagram that is ever sent or received. Default 1472.
+    pub max_udp_payload: u32,
+    /// The size with which datagrams begin. Default 1200.
+    pub initial_mtu: u32,
+    /// Round-trip time assumed before the first measurement. Default 200 ms.
+    pub initial_rtt_ns: u64,
+    /// How long an acknowledgement may wait for others. Default 25 ms.
+    pub max_ack_delay_ns: u64,
+    /// Bytes that a peer may send at first before the program reads, on a connection. Default 1 MiB. Set both windows
+    /// or none.
+    pub receive_window: u64,
+    /// The same for one stream. Default 256 KiB.
+    pub stream_receive_window: u64,
+    /// To where the windows may grow on fast connections. Set both or none.
+    pub max_receive_window: u64,
+    /// The same for one stream.
+    pub max_stream_receive_window: u64,
+    /// Bytes accepted for sending and not acknowledged, on a connection. Set both or none.
+    pub send_buffer: u64,
+    /// The same for one stream.
+    pub stream_send_buffer: u64,
+    /// Streams of each type that the peer may have open.
+    pub max_streams: u64,
+    /// The largest message that is accepted. Default 65536.
+    pub max_message_size: u64,
+    /// How long a best-effort message may wait to be sent. Default 100 ms.
+    pub max_queue_age_ns: u64,
+    /// Seconds of Unix time at `now_ns` 0, for the age of tokens. Servers set it.
+    pub unix_time_at_origin: u64,
+    /// The key of address tokens, 32 bytes, shared by servers on one address; `NULL`: a random one.
+    pub token_key: *const u8,
+    /// The key of stateless resets, 32 bytes, kept over restarts; `NULL`: a random one.
+    pub reset_key: *const u8,
+}
+
+// SAFETY: a `u32` first; numbers and pointers take any bits.
+unsafe impl Sized32 for JspConfig {
+    const FIRST: usize = size_of::<Self>();
+}
+
+/// The settings of one outgoing connection. All zeros, with `size` set, reaches servers on the loopback address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct JspClientConfig {
+    /// `sizeof(JspClientConfig)`.
+    pub size: u32,
+    /// `JSP_TRUST_...`.
+    pub trust: u32,
+    /// The server's public key, `JSP_PUBLIC_KEY_LEN` bytes, for `JSP_TRUST_PINNED`.
+    pub public_key: *const u8,
+    /// Texts that end with a zero byte, for `JSP_TRUST_KEY_IDS`: 1 to 4.
+    pub key_ids: *const *const c_char,
+    /// How many.
+    pub key_ids_len: usize,
+    /// The seed of the client's own key, `JSP_SEED_LEN` bytes; `NULL`: anonymous.
+    pub identity_seed: *const u8,
+    /// Not 0: send the whole identity key, for servers that do not know it.
+    pub identity_inline: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// A pre-shared key, 32 random bytes, never a password; `NULL`: none.
+    pub psk: *const u8,
+    /// Tells the server which: at most 64 bytes.
+    pub psk_id: JspBytes,
+    /// For the server's application to decide, at most 512 bytes. Can be replayed by who recorded it.
+    pub app_token: JspBytes,
+    /// Application protocols, best first; none: `jsp`.
+    pub protocols: *const JspBytes,
+    /// How many.
+    pub protocols_len: usize,
+    /// How long to try; 0: as the endpoint.
+    pub handshake_timeout_ns: u64,
+}
+
+// SAFETY: a `u32` first; numbers and pointers take any bits.
+unsafe impl Sized32 for JspClientConfig {
+    const FIRST: usize = size_of::<Self>();
+}
+
+/// # Safety
+/// As the fields say.
+unsafe fn names<'a>(names: *const JspBytes, len: usize) -> Result<Vec<&'a [u8]>, JspError> {
+    // SAFETY: the caller's promise.
+    let names = unsafe { elements(names, len) }?;
+    // SAFETY: the caller's promise.
+    names.iter().map(|name| unsafe { bytes(name.data, name.len) }).collect()
+}
+
+/// Applies a number unless it is 0.
+fn set<T>(builder: T, number: u64, apply: impl FnOnce(T, u64) -> T) -> T {
+    if number == 0 { builder } else { apply(builder, number) }
+}
+
+/// Applies two numbers that belong together.
+fn set_both<T>(builder: T, numbers: [u64; 2], apply: impl FnOnce(T, u64, u64) -> T) -> Result<T, JspError> {
+    match numbers {
+        [0, 0] => Ok(builder),
+        [_, 0] | [0, _] => Err(JSP_ERROR_INVALID_ARGUMENT),
+        [first, second] => Ok(apply(builder, first, second)),
+    }
+}
+
+fn short(number: u32) -> Result<u64, JspError> {
+    u16::try_from(number).map(u64::from).map_err(|_| JSP_ERROR_INVALID_ARGUMENT)
+}
+
+/// The configuration that the program's structure stands for; the default one for `NULL`.
+///
+/// # Safety
+/// As the fields say.
+pub(crate) unsafe fn endpoint_config(config: *const JspConfig) -> Result<Config, JspError> {
+    if config.is_null() {
+        return Ok(Config::default());
+    }
+    // SAFETY: the caller's promise.
+    let given = unsafe { read(config) }?;
+    let mut builder = Config::builder()
+        .key_fetch(match given.key_fetch {
+            JSP_KEY_FETCH_KNOWN_FINGERPRINT => KeyFetch::KnownFingerprint,
+            JSP_KEY_FETCH_OFF => KeyFetch::Off,
+            JSP_KEY_FETCH_OPEN => KeyFetch::Open,
+            _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
+        })
+        .retry(match given.retry {
+            JSP_RETRY_NEVER => RetryPolicy::Never,
+            JSP_RETRY_ALWAYS => RetryPolicy::Always,
+            _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
+        })
+        .accept(match given.accept {
+            JSP_ACCEPT_AUTO => AcceptPolicy::Auto,
+            JSP_ACCEPT_ASK => AcceptPolicy::Ask,
+            _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
+        })
+        .client_auth(match given.client_auth {
+            JSP_CLIENT_AUTH_OPTIONAL => ClientAuth::Optional,
+            JSP_CLIENT_AUTH_REQUIRED => ClientAuth::Required,
+            _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
+        })
+        .kem_jobs(match given.kem {
+            JSP_KEM_INLINE => KemJobs::Inline,
+            JSP_KEM_HANDED_OUT => KemJobs::HandedOut,
+            _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
+        })
+        .unix_time_at_origin(given.unix_time_at_origin);
+    // SAFETY: the caller's promise.
+    if let Some(seed) = unsafe { copied_if_any(given.server_seed) } {
+        builder = builder.server_key(SecretKey::from_seed(seed));
+    }
+    // SAFETY: the caller's promise.
+    if let Some(key) = unsafe { copied_if_any(given.token_key) } {
+        builder = builder.token_key(key);
+    }
+    // SAFETY: the caller's promise.
+    if let Some(key) = unsafe { copied_if_any(given.reset_key) } {
+        builder = builder.reset_key(key);
+    }
+    // SAFETY: the caller's promise.
+    let protocols = unsafe { names(given.protocols, given.protocols_len) }?;
+    if !protocols.is_empty() {
+        builder = builder.protocols(&protocols);
+    }
+    builder = set(builder, given.idle_timeout_ns, |b, ns| b.idle_timeout(Duration::from_nanos(ns)));
+    builder = set(builder, given.handshake_timeout_ns, |b, ns| b.handshake_timeout(Duration::from_nanos(ns)));
+    builder = set(builder, given.linger_ns, |b, ns| b.linger(Duration::from_nanos(ns)));
+    builder = set(builder, given.initial_rtt_ns, |b, ns| b.initial_rtt(Duration::from_nanos(ns)));
+    builder = set(builder, given.max_ack_delay_ns, |b, ns| b.max_ack_delay(Duration::from_nanos(ns)));
+    builder = set(builder, given.max_queue_age_ns, |b, ns| b.max_queue_age(Duration::from_nanos(ns)));
+    builder = set(builder, short(given.max_udp_payload)?, |b, bytes| b.max_udp_payload(bytes as u16));
+    builder = set(builder, short(given.initial_mtu)?, |b, bytes| b.initial_mtu(bytes as u16));
+    builder = set(builder, given.max_streams, |b, streams| b.max_streams(streams));
+    builder = set(builder, given.max_message_size, |b, bytes| b.max_message_size(bytes));
+    builder = set_both(builder, [given.receive_window, given.stream_receive_window], |b, c, s| b.receive_window(c, s))?;
+    builder = set_both(builder, [given.max_receive_window, given.max_stream_receive_window], |b, c, s| {
+        b.max_receive_window(c, s)
+    })?;
+    builder = set_both(builder, [given.send_buffer, given.stream_send_buffer], |b, c, s| b.send_buffer(c, s))?;
+    builder.build().map_err(|_| JSP_ERROR_INVALID_ARGUMENT)
+}
+
+/// The client's configuration that the program's structure stands for; the default one for `NULL`.
+///
+/// # Safety
+/// As the fields say.
+pub(crate) unsafe fn client_config(config: *const JspClientConfig) -> Result<ClientConfig, JspError> {
+    if config.is_null() {
+        return Ok(ClientConfig::new());
+    }
+    // SAFETY: the caller's promise.
+    let given = unsafe { read(config) }?;
+    let mut client = match given.trust {
+        JSP_TRUST_LOOPBACK_ONLY => ClientConfig::new(),
+        JSP_TRUST_PINNED if given.public_key.is_null() => return Err(JSP_ERROR_NULL),
+        // SAFETY: the caller's promise.
+        JSP_TRUST_PINNED => ClientConfig::pinned(public_key(unsafe { bytes(given.public_key, JSP_PUBLIC_KEY_LEN) }?)?),
+        // SAFETY: the caller's promise.
+        JSP_TRUST_KEY_IDS => ClientConfig::fingerprints(unsafe { key_ids(given.key_ids, given.key_ids_len) }?),
+        JSP_TRUST_ASK => ClientConfig::ask(),
+        JSP_TRUST_DANGER_ACCEPT_ANY => ClientConfig::danger_accept_any(),
+        _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
+    };
+    // SAFETY: the caller's promise.
+    if let Some(seed) = unsafe { copied_if_any(given.identity_seed) } {
+        client = client.identity(SecretKey::from_seed(seed)).identity_inline(given.identity_inline != 0);
+    }
+    if !given.psk.is_null() {
+        // SAFETY: the caller's promise.
+        let id = unsafe { bytes(given.psk_id.data, given.psk_id.len) }?;
+        // SAFETY: the caller's promise.
+        client = client.psk(id, unsafe { copied(given.psk) }?);
+    }
+    // SAFETY: the caller's promise.
+    client = client.app_token(unsafe { bytes(given.app_token.data, given.app_token.len) }?);
+    // SAFETY: the caller's promise.
+    let protocols = unsafe { names(given.protocols, given.protocols_len) }?;
+    if !protocols.is_empty() {
+        client = client.protocols(&protocols);
+    }
+    Ok(set(client, given.handshake_timeout_ns, |client, ns| client.handshake_timeout(Duration::from_nanos(ns))))
+}
+
+/// # Safety
+/// As the fields say.
+unsafe fn key_ids(ids: *const *const c_char, len: usize) -> Result<Vec<KeyId>, JspError> {
+    // SAFETY: the caller's promise.
+    let ids = unsafe { elements(ids, len) }?;
+    // SAFETY: the caller's promise.
+    ids.iter().map(|&id| unsafe { parse_key_id(id) }).collect()
+}
