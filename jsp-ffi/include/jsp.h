@@ -179,6 +179,10 @@
 // A stream of messages, each delivered as soon as it is complete.
 #define JSP_STREAM_UNORDERED_MESSAGES 2
 
+// A connection with a socket and a thread of its own, whose calls block. Any number of threads may use it at once; only
+// `jsp_connection_free` must be the last call.
+typedef struct JspConnection JspConnection;
+
 // The state machine of one UDP socket: any number of connections, as client, server or both. Owns no socket, reads no
 // clock, starts no thread; no call blocks. Used by one thread at a time.
 //
@@ -188,6 +192,10 @@ typedef struct JspEndpoint JspEndpoint;
 
 // A piece of public-key work of a handshake, about 0.2 ms. May be run on any thread.
 typedef struct JspJob JspJob;
+
+// A server with a socket and a thread of its own, whose calls block. Any number of threads may use it at once; only
+// `jsp_listener_free` must be the last call.
+typedef struct JspListener JspListener;
 
 // 0 if a function did what it was asked, a negative number if not: one of `JSP_ERROR_...`.
 typedef int32_t JspError;
@@ -205,6 +213,107 @@ typedef struct JspAddress {
   // The address in network byte order: 4 bytes of it for IPv4, 16 for IPv6.
   uint8_t ip[16];
 } JspAddress;
+
+// Some bytes of the program. `data` may be `NULL` if `len` is 0.
+typedef struct JspBytes {
+  // The first byte.
+  const uint8_t *data;
+  // How many there are.
+  size_t len;
+} JspBytes;
+
+// The settings of one outgoing connection. All zeros, with `size` set, reaches servers on the loopback address.
+typedef struct JspClientConfig {
+  // `sizeof(JspClientConfig)`.
+  uint32_t size;
+  // `JSP_TRUST_...`.
+  uint32_t trust;
+  // The server's public key, `JSP_PUBLIC_KEY_LEN` bytes, for `JSP_TRUST_PINNED`.
+  const uint8_t *public_key;
+  // Texts that end with a zero byte, for `JSP_TRUST_KEY_IDS`: 1 to 4.
+  const char *const *key_ids;
+  // How many.
+  size_t key_ids_len;
+  // The seed of the client's own key, `JSP_SEED_LEN` bytes; `NULL`: anonymous.
+  const uint8_t *identity_seed;
+  // Not 0: send the whole identity key, for servers that do not know it.
+  uint32_t identity_inline;
+  // Zero.
+  uint32_t reserved;
+  // A pre-shared key, 32 random bytes, never a password; `NULL`: none.
+  const uint8_t *psk;
+  // Tells the server which: at most 64 bytes.
+  struct JspBytes psk_id;
+  // For the server's application to decide, at most 512 bytes. Can be replayed by who recorded it.
+  struct JspBytes app_token;
+  // Application protocols, best first; none: `jsp`.
+  const struct JspBytes *protocols;
+  // How many.
+  size_t protocols_len;
+  // How long to try; 0: as the endpoint.
+  uint64_t handshake_timeout_ns;
+} JspClientConfig;
+
+// How a message is delivered.
+typedef uint32_t JspDeliveryMode;
+
+// One connection in numbers. What is not known yet is 0.
+typedef struct JspConnStats {
+  // `sizeof(JspConnStats)`.
+  uint32_t size;
+  // Probe timeouts since the peer last acknowledged something. Above 2 or 3 the path is probably gone.
+  uint32_t probe_timeouts_in_row;
+  // Smoothed round-trip time.
+  uint64_t rtt_ns;
+  // The last sample of it.
+  uint64_t latest_rtt_ns;
+  // The smallest sample of the last minutes.
+  uint64_t min_rtt_ns;
+  // How much samples differ on average.
+  uint64_t rtt_variation_ns;
+  // Bytes that may be in flight.
+  uint64_t congestion_window;
+  // Bytes per second over which packets are spread.
+  uint64_t pacing_rate;
+  // Bytes sent and neither acknowledged nor lost.
+  uint64_t bytes_in_flight;
+  // Datagrams sent.
+  uint64_t datagrams_sent;
+  // Their bytes.
+  uint64_t bytes_sent;
+  // Datagrams that authenticated.
+  uint64_t datagrams_received;
+  // Their bytes.
+  uint64_t bytes_received;
+  // Datagrams of this connection that were dropped.
+  uint64_t datagrams_dropped;
+  // Packets sent after the handshake.
+  uint64_t packets_sent;
+  // Of these, declared lost.
+  uint64_t packets_lost;
+  // Of these, arrived after all.
+  uint64_t packets_lost_spuriously;
+  // Bytes of stream data written into packets again.
+  uint64_t bytes_retransmitted;
+  // Probe timeouts.
+  uint64_t probe_timeouts;
+  // Received packets with a mark of congestion.
+  uint64_t ce_received;
+  // How long the handshake took.
+  uint64_t handshake_time_ns;
+  // Streams there are now, of both sides.
+  uint64_t streams_open;
+  // Bytes accepted for sending and not settled.
+  uint64_t send_buffered;
+  // Bytes that the peer still lets this side send.
+  uint64_t send_credit;
+  // Bytes of memory for received data.
+  uint64_t receive_memory;
+  // The largest datagram sent on the path.
+  uint32_t datagram_size;
+  // 1 if the path carries marks of congestion (ECN).
+  uint32_t ecn_capable;
+} JspConnStats;
 
 // What a connection is.
 typedef struct JspConnInfo {
@@ -245,14 +354,6 @@ typedef struct JspCloseReason {
   // sent it.
   char found_key_id[JSP_KEY_ID_TEXT];
 } JspCloseReason;
-
-// Some bytes of the program. `data` may be `NULL` if `len` is 0.
-typedef struct JspBytes {
-  // The first byte.
-  const uint8_t *data;
-  // How many there are.
-  size_t len;
-} JspBytes;
 
 // The settings of an endpoint. All zeros, with `size` set, is a client with the defaults; with `server_seed` it is a
 // server too. Durations are nanoseconds, sizes bytes.
@@ -396,38 +497,6 @@ typedef struct JspPoll {
   uint32_t reserved;
 } JspPoll;
 
-// The settings of one outgoing connection. All zeros, with `size` set, reaches servers on the loopback address.
-typedef struct JspClientConfig {
-  // `sizeof(JspClientConfig)`.
-  uint32_t size;
-  // `JSP_TRUST_...`.
-  uint32_t trust;
-  // The server's public key, `JSP_PUBLIC_KEY_LEN` bytes, for `JSP_TRUST_PINNED`.
-  const uint8_t *public_key;
-  // Texts that end with a zero byte, for `JSP_TRUST_KEY_IDS`: 1 to 4.
-  const char *const *key_ids;
-  // How many.
-  size_t key_ids_len;
-  // The seed of the client's own key, `JSP_SEED_LEN` bytes; `NULL`: anonymous.
-  const uint8_t *identity_seed;
-  // Not 0: send the whole identity key, for servers that do not know it.
-  uint32_t identity_inline;
-  // Zero.
-  uint32_t reserved;
-  // A pre-shared key, 32 random bytes, never a password; `NULL`: none.
-  const uint8_t *psk;
-  // Tells the server which: at most 64 bytes.
-  struct JspBytes psk_id;
-  // For the server's application to decide, at most 512 bytes. Can be replayed by who recorded it.
-  struct JspBytes app_token;
-  // Application protocols, best first; none: `jsp`.
-  const struct JspBytes *protocols;
-  // How many.
-  size_t protocols_len;
-  // How long to try; 0: as the endpoint.
-  uint64_t handshake_timeout_ns;
-} JspClientConfig;
-
 // What a client that asks to be let in tells. It is encrypted to the server's key but proves nothing yet: a recorded
 // first message can be replayed. Decide without side effects, and act when the connection is there.
 typedef struct JspIncoming {
@@ -492,67 +561,6 @@ typedef struct JspEndpointStats {
   // Datagrams dropped, by reason.
   uint64_t dropped[JSP_DROP_REASONS];
 } JspEndpointStats;
-
-// One connection in numbers. What is not known yet is 0.
-typedef struct JspConnStats {
-  // `sizeof(JspConnStats)`.
-  uint32_t size;
-  // Probe timeouts since the peer last acknowledged something. Above 2 or 3 the path is probably gone.
-  uint32_t probe_timeouts_in_row;
-  // Smoothed round-trip time.
-  uint64_t rtt_ns;
-  // The last sample of it.
-  uint64_t latest_rtt_ns;
-  // The smallest sample of the last minutes.
-  uint64_t min_rtt_ns;
-  // How much samples differ on average.
-  uint64_t rtt_variation_ns;
-  // Bytes that may be in flight.
-  uint64_t congestion_window;
-  // Bytes per second over which packets are spread.
-  uint64_t pacing_rate;
-  // Bytes sent and neither acknowledged nor lost.
-  uint64_t bytes_in_flight;
-  // Datagrams sent.
-  uint64_t datagrams_sent;
-  // Their bytes.
-  uint64_t bytes_sent;
-  // Datagrams that authenticated.
-  uint64_t datagrams_received;
-  // Their bytes.
-  uint64_t bytes_received;
-  // Datagrams of this connection that were dropped.
-  uint64_t datagrams_dropped;
-  // Packets sent after the handshake.
-  uint64_t packets_sent;
-  // Of these, declared lost.
-  uint64_t packets_lost;
-  // Of these, arrived after all.
-  uint64_t packets_lost_spuriously;
-  // Bytes of stream data written into packets again.
-  uint64_t bytes_retransmitted;
-  // Probe timeouts.
-  uint64_t probe_timeouts;
-  // Received packets with a mark of congestion.
-  uint64_t ce_received;
-  // How long the handshake took.
-  uint64_t handshake_time_ns;
-  // Streams there are now, of both sides.
-  uint64_t streams_open;
-  // Bytes accepted for sending and not settled.
-  uint64_t send_buffered;
-  // Bytes that the peer still lets this side send.
-  uint64_t send_credit;
-  // Bytes of memory for received data.
-  uint64_t receive_memory;
-  // The largest datagram sent on the path.
-  uint32_t datagram_size;
-  // 1 if the path carries marks of congestion (ECN).
-  uint32_t ecn_capable;
-} JspConnStats;
-
-// How a message is delivered.
-typedef uint32_t JspDeliveryMode;
 
 // What kind of stream to open. All zeros, with `size` set, is a bidirectional stream of bytes of priority 128.
 typedef struct JspStreamOptions {
@@ -754,6 +762,213 @@ JspError jsp_address_parse(const char *address, struct JspAddress *out);
 // `address` may be read and `out` written.
 JspError jsp_address_format(const struct JspAddress *address,
                             char *out);
+
+// Makes a connection that is not connected yet; the program's to free with `jsp_connection_free`. Next:
+// `jsp_connection_connect`.
+struct JspConnection *jsp_connection_new(void);
+
+// Pins the server's key by its id, `jsp1-` and 52 letters and digits. Before `jsp_connection_handshake`; the address
+// may carry it too.
+//
+// Errors: `JSP_ERROR_INVALID_KEY_ID`, `JSP_ERROR_WRONG_STATE`.
+//
+// Pointers:
+// `key_id` ends with a zero byte.
+JspError jsp_connection_pin(struct JspConnection *connection,
+                            const char *key_id);
+
+// Sets everything about the outgoing connection: trust, an identity, a pre-shared key, a token. Before
+// `jsp_connection_handshake`.
+//
+// Errors: as `jsp_endpoint_connect`; `JSP_ERROR_WRONG_STATE`.
+//
+// Pointers:
+// `client` and what it points to may be read.
+JspError jsp_connection_configure(struct JspConnection *connection,
+                                  const struct JspClientConfig *client);
+
+// Resolves `HOST:PORT`, or `HOST:PORT#jsp1-...` with the server's key id, and binds a socket. Without a pinned key only
+// servers on the loopback address can be reached. Next: `jsp_connection_handshake`.
+//
+// Errors: `JSP_ERROR_ADDRESS`, `JSP_ERROR_INVALID_KEY_ID`, `JSP_ERROR_SYSTEM`, `JSP_ERROR_WRONG_STATE`.
+//
+// Pointers:
+// `address` ends with a zero byte.
+JspError jsp_connection_connect(struct JspConnection *connection,
+                                const char *address);
+
+// Connects, and blocks until that is done: at most about 10 s.
+//
+// Errors: why it failed, from `JSP_ERROR_NO_ANSWER`, `JSP_ERROR_KEY_MISMATCH`, `JSP_ERROR_REFUSED`,
+// `JSP_ERROR_TRUST_REQUIRED` and others; `JSP_ERROR_WRONG_STATE` without `jsp_connection_connect`. After a failure the
+// handle can only be freed.
+//
+// Pointers:
+// `connection` is a handle that was not freed.
+JspError jsp_connection_handshake(struct JspConnection *connection);
+
+// A number that both sides of a connection know and nobody else: the first 8 bytes, big endian, of the exported key
+// with the label `session id` and no context. 0 without a connection.
+//
+// Pointers:
+// `connection` is `NULL` or a handle that was not freed.
+uint64_t jsp_connection_session_id(const struct JspConnection *connection);
+
+// A stream of messages with a priority, 0 to 255, higher is more urgent, and a mode. `*stream` is its number.
+//
+// There is one such stream for each priority and mode: opening it again gives the same number and costs nothing, and
+// there is nothing to close. `JSP_DELIVERY_MODE_RELIABLE` keeps the order of its messages; in the other modes each
+// message is delivered when it is there.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT`, `JSP_ERROR_NOT_CONNECTED`, and why the connection is over.
+//
+// Pointers:
+// `stream` may be written.
+JspError jsp_connection_open_stream(struct JspConnection *connection,
+                                    uint8_t priority,
+                                    JspDeliveryMode mode,
+                                    uint32_t *stream);
+
+// For how long messages of `JSP_DELIVERY_MODE_PARTIALLY_RELIABLE` are worth sending, from the call that sends them:
+// 1 s unless set. 0 is not allowed.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT`.
+//
+// Pointers:
+// `connection` is a handle that was not freed.
+JspError jsp_connection_set_ttl(struct JspConnection *connection,
+                                uint32_t ttl_ms);
+
+// Sends a message on a stream of `jsp_connection_open_stream`, or on one that a message came from. Blocks while there
+// is no room. What was sent is on its way even if the program does nothing more.
+//
+// Errors: `JSP_ERROR_EMPTY_MESSAGE`, `JSP_ERROR_MESSAGE_TOO_LARGE`, `JSP_ERROR_NO_STREAM`, `JSP_ERROR_STOPPED`,
+// `JSP_ERROR_NOT_CONNECTED`, and why the connection is over.
+//
+// Pointers:
+// `data` may be read for `len` bytes.
+JspError jsp_connection_send(struct JspConnection *connection,
+                             uint32_t stream,
+                             const uint8_t *data,
+                             size_t len);
+
+// Receives the next message of any stream. `*stream`, unless `NULL`, is the number of the stream it came from: an answer
+// goes there. Blocks for at most `timeout_ms`; a negative number: for as long as it takes. Bytes of a peer's stream of
+// bytes come in pieces.
+//
+// Up to 1024 messages or 1 MiB wait for the program; then the peer is held back. A program that never receives holds
+// nobody back: what it does not want is discarded, and if it does receive later, `JSP_ERROR_DISCARDED` says so once.
+//
+// Errors: `JSP_ERROR_TIMEOUT`; `JSP_ERROR_BUFFER_TOO_SMALL`, with the length in `*len` and the message still there;
+// `JSP_ERROR_DISCARDED`; `JSP_ERROR_NOT_CONNECTED`; why the connection is over, after everything was received.
+//
+// Pointers:
+// `stream` is `NULL` or may be written, `out` may be written for `capacity` bytes, and `len`.
+JspError jsp_connection_recv(struct JspConnection *connection,
+                             uint32_t *stream,
+                             uint8_t *out,
+                             size_t capacity,
+                             size_t *len,
+                             int64_t timeout_ms);
+
+// Delivers everything that was sent, closes the connection, and blocks until that is done: at most about 10 s. Messages
+// that are there can still be received. Closing again gives the same answer.
+//
+// Errors: why the connection was over otherwise, so that something may not have been delivered;
+// `JSP_ERROR_NOT_CONNECTED`.
+//
+// Pointers:
+// `connection` is a handle that was not freed.
+JspError jsp_connection_close(struct JspConnection *connection);
+
+// Why the connection is over, in words for people, with a zero byte at the end; 640 bytes are always enough.
+//
+// Errors: `JSP_ERROR_WRONG_STATE` if it is not over; `JSP_ERROR_BUFFER_TOO_SMALL`, with the length in `*len`;
+// `JSP_ERROR_NOT_CONNECTED`.
+//
+// Pointers:
+// `out` may be written for `capacity` bytes, and `len`.
+JspError jsp_connection_close_text(struct JspConnection *connection,
+                                   char *out,
+                                   size_t capacity,
+                                   size_t *len);
+
+// The id of the key that the peer has proven to hold, with a zero byte at its end, into `out` (`JSP_KEY_ID_TEXT`
+// bytes).
+//
+// Errors: `JSP_ERROR_WRONG_STATE` if it has proven none; `JSP_ERROR_NOT_CONNECTED`.
+//
+// Pointers:
+// `out` may be written.
+JspError jsp_connection_peer_key_id(const struct JspConnection *connection,
+                                    char *out);
+
+// The connection in numbers.
+//
+// Errors: `JSP_ERROR_NOT_CONNECTED`, `JSP_ERROR_CLOSED`.
+//
+// Pointers:
+// `stats` may be written for as many bytes as its `size` says.
+JspError jsp_connection_stats(const struct JspConnection *connection, struct JspConnStats *stats);
+
+// Frees a connection; `NULL` does nothing. One that was not closed is closed in the background, and delivers what was
+// sent as long as the process lives.
+//
+// Pointers:
+// `connection` is `NULL` or a handle that was not freed, and no other call uses it.
+void jsp_connection_free(struct JspConnection *connection);
+
+// Binds `HOST:PORT` (port 0: the system chooses) and serves clients there. `seed`, `JSP_SEED_LEN` bytes that nobody else
+// may know, makes the server's key and so its key id, which clients pin; `NULL`: a new key. `*listener` is the program's
+// to free with `jsp_listener_free`.
+//
+// Errors: `JSP_ERROR_ADDRESS`, `JSP_ERROR_SYSTEM`.
+//
+// Pointers:
+// `address` ends with a zero byte, `seed` is `NULL` or may be read, `listener` may be written.
+JspError jsp_listener_new(const char *address,
+                          const uint8_t *seed,
+                          struct JspListener **listener);
+
+// The address it is bound to, as text with a zero byte at its end, into `out` (`JSP_ADDRESS_TEXT` bytes).
+//
+// Pointers:
+// `out` may be written.
+JspError jsp_listener_address(const struct JspListener *listener,
+                              char *out);
+
+// The id of its key, which clients pin, with a zero byte at its end, into `out` (`JSP_KEY_ID_TEXT` bytes).
+//
+// Pointers:
+// `out` may be written.
+JspError jsp_listener_key_id(const struct JspListener *listener,
+                             char *out);
+
+// The next client's connection, the program's to free with `jsp_connection_free`. Blocks for at most `timeout_ms`; a
+// negative number: for as long as it takes.
+//
+// Errors: `JSP_ERROR_TIMEOUT`; `JSP_ERROR_CLOSED` after `jsp_listener_close`.
+//
+// Pointers:
+// `connection` may be written.
+JspError jsp_listener_accept(struct JspListener *listener,
+                             int64_t timeout_ms,
+                             struct JspConnection **connection);
+
+// Takes no more clients, delivers everything that was sent on its connections, closes them, and blocks until that is
+// done: at most about 15 s. Its address is free when every connection is freed, too.
+//
+// Errors: `JSP_ERROR_TIMEOUT`; `JSP_ERROR_CLOSED` if it is closed already.
+//
+// Pointers:
+// `listener` is a handle that was not freed.
+JspError jsp_listener_close(struct JspListener *listener);
+
+// Frees a listener; `NULL` does nothing. Takes no more clients; connections that were accepted go on.
+//
+// Pointers:
+// `listener` is `NULL` or a handle that was not freed, and no other call uses it.
+void jsp_listener_free(struct JspListener *listener);
 
 // Tells what a connection is. Before it is connected some of it is not known.
 //

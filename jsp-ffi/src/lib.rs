@@ -24,6 +24,7 @@
 #![warn(clippy::multiple_unsafe_ops_per_block)]
 
 mod address;
+mod blocking;
 mod config;
 mod conn;
 mod endpoint;
@@ -38,6 +39,7 @@ mod status;
 mod stream;
 
 pub use address::*;
+pub use blocking::*;
 pub use config::*;
 pub use conn::*;
 pub use endpoint::*;
