@@ -344,6 +344,8 @@ typedef struct JspCloseReason {
   // The application's code for `..._CLOSED` and `..._REFUSED`, the protocol's for `..._PEER_ERROR` and
   // `..._PROTOCOL`, otherwise 0.
   uint64_t code;
+  // For `JSP_ERROR_IDLE_TIMEOUT` and `JSP_ERROR_NO_ANSWER`: the time that passed.
+  uint64_t after_ns;
   // Bytes of `reason`.
   uint32_t reason_len;
   // What the peer gave as a reason, as it came.

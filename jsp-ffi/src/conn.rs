@@ -8,6 +8,7 @@ use crate::address::JspAddress;
 use crate::endpoint::{Inner, JspEndpoint, with};
 use crate::keys::JSP_KEY_ID_TEXT;
 use crate::memory::{Sized32, bytes, bytes_mut, copy_out, put, put_text, write};
+use crate::stats::nanos;
 use crate::status::{
     JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_NO_CONNECTION, JSP_ERROR_NOT_CONNECTED, JSP_ERROR_WRONG_STATE, JspError,
     Outcome, of_end,
@@ -80,6 +81,8 @@ pub struct JspCloseReason {
     /// The application's code for `..._CLOSED` and `..._REFUSED`, the protocol's for `..._PEER_ERROR` and
     /// `..._PROTOCOL`, otherwise 0.
     pub code: u64,
+    /// For `JSP_ERROR_IDLE_TIMEOUT` and `JSP_ERROR_NO_ANSWER`: the time that passed.
+    pub after_ns: u64,
     /// Bytes of `reason`.
     pub reason_len: u32,
     /// What the peer gave as a reason, as it came.
@@ -155,6 +158,7 @@ pub unsafe extern "C" fn jsp_conn_close_reason(
             size: 0,
             error,
             code,
+            after_ns: 0,
             reason_len: 0,
             reason: [0; JSP_REASON_LEN],
             expected_key_id: [0; JSP_KEY_ID_TEXT],
@@ -169,9 +173,15 @@ pub unsafe extern "C" fn jsp_conn_close_reason(
             *slot = byte;
         }
         value.reason_len = given.len().min(JSP_REASON_LEN) as u32;
-        if let ConnectionError::PeerKeyMismatch { expected, got } = end {
-            value.expected_key_id = fixed_text(&expected.to_string());
-            value.found_key_id = fixed_text(&got.to_string());
+        match end {
+            ConnectionError::PeerKeyMismatch { expected, got } => {
+                value.expected_key_id = fixed_text(&expected.to_string());
+                value.found_key_id = fixed_text(&got.to_string());
+            }
+            ConnectionError::IdleTimeout { after } | ConnectionError::NoAnswer { after } => {
+                value.after_ns = nanos(*after);
+            }
+            _ => {}
         }
         // SAFETY: the caller's promise.
         unsafe { write(reason, &value) }

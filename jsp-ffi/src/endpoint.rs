@@ -27,6 +27,26 @@ pub(crate) struct Inner {
     held: Option<JspEvent>,
 }
 
+impl JspEndpoint {
+    /// For programs in Rust that hand an endpoint to code in C.
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        Self(Guarded::new(Inner { proto: Endpoint::new(Arc::new(config), Entropy::new(seed)), held: None }))
+    }
+
+    /// Works with the state machine itself, between two calls of C.
+    ///
+    /// # Errors
+    /// `JSP_ERROR_BUSY`, `JSP_ERROR_POISONED`, `JSP_ERROR_PANIC`.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Endpoint) -> T) -> Result<T, JspError> {
+        let mut result = None;
+        let error = self.0.enter(|endpoint| {
+            result = Some(work(&mut endpoint.proto));
+            Ok(())
+        });
+        result.ok_or(error)
+    }
+}
+
 /// Works with the endpoint behind a handle.
 ///
 /// # Safety
@@ -61,10 +81,8 @@ pub unsafe extern "C" fn jsp_endpoint_new(
         let config: Config = unsafe { endpoint_config(config) }?;
         // SAFETY: the caller's promise.
         let seed = unsafe { copied(seed) }?;
-        let proto = Endpoint::new(Arc::new(config), Entropy::new(seed));
-        let endpoint = Box::new(JspEndpoint(Guarded::new(Inner { proto, held: None })));
         // SAFETY: the caller's promise.
-        unsafe { put(out, Box::into_raw(endpoint)) }
+        unsafe { put(out, Box::into_raw(Box::new(JspEndpoint::new(config, seed)))) }
     })
 }
 

@@ -117,7 +117,7 @@ unsafe impl Sized32 for JspConnStats {
     const FIRST: usize = size_of::<Self>();
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
