@@ -1,7 +1,8 @@
 //! The contract of the adapters: every scenario with every adapter as client and every adapter as server.
 
-#![allow(clippy::duplicate_mod, reason = "the same code must serve every asynchronous adapter")]
+#![allow(clippy::duplicate_mod, reason = "the same code must serve several adapters")]
 
+mod capi;
 mod mio;
 mod smol;
 mod tokio;
@@ -9,6 +10,7 @@ mod tokio;
 use jsp_conformance::contract::{self, Stage};
 use jsp_conformance::contract_scenarios;
 
+use self::capi::Capi;
 use self::mio::Mio;
 use self::smol::Smol;
 use self::tokio::Tokio;
@@ -48,4 +50,7 @@ pairs! {
     mio_to_tokio: Mio => Tokio;
     mio_to_smol: Mio => Smol;
     mio_to_mio: Mio => Mio;
+    capi_to_capi: Capi => Capi;
+    capi_to_tokio: Capi => Tokio;
+    tokio_to_capi: Tokio => Capi;
 }
