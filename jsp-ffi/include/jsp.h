@@ -148,7 +148,9 @@
 // of such streams' ids.
 #define JSP_EVENT_STREAMS_AVAILABLE 14
 
-// The connection is over: `jsp_conn_close_reason`. What arrived before can be read until it is discarded.
+// The connection is over. A poll that gives this event gives none after it: ask `jsp_conn_close_reason` before the next
+// poll, which forgets the connection unless something that arrived is still to be read. What is can be read until the
+// connection is discarded.
 #define JSP_EVENT_CLOSED 15
 
 // Server with `JSP_ACCEPT_ASK`: a client, whose id is in `connection`, waits five seconds for `jsp_incoming_accept`,

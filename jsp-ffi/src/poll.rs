@@ -35,7 +35,9 @@ pub const JSP_EVENT_MESSAGE_OUTCOME: u32 = 13;
 /// After `JSP_ERROR_STREAM_LIMIT`: streams of the type in `detail` may be opened again. The type is the low four bits
 /// of such streams' ids.
 pub const JSP_EVENT_STREAMS_AVAILABLE: u32 = 14;
-/// The connection is over: `jsp_conn_close_reason`. What arrived before can be read until it is discarded.
+/// The connection is over. A poll that gives this event gives none after it: ask `jsp_conn_close_reason` before the next
+/// poll, which forgets the connection unless something that arrived is still to be read. What is can be read until the
+/// connection is discarded.
 pub const JSP_EVENT_CLOSED: u32 = 15;
 /// Server with `JSP_ACCEPT_ASK`: a client, whose id is in `connection`, waits five seconds for `jsp_incoming_accept`,
 /// `jsp_incoming_refuse` or `jsp_incoming_ignore`. Its id is none of a connection.
@@ -190,6 +192,11 @@ pub(crate) unsafe fn fill(
             // SAFETY: the caller's promise.
             unsafe { slot.write(event) };
             room.events_len += 1;
+            // The endpoint forgets a closed connection when it is polled again, and with it the reason, which the
+            // program can only ask for when it has seen the event.
+            if event.kind == JSP_EVENT_CLOSED {
+                return Ok(());
+            }
         }
         let rest = buffer.get_mut(used..).unwrap_or_default();
         if rest.len() < datagram || room.transmits_len == room.transmits_capacity {
