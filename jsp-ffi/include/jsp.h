@@ -135,7 +135,8 @@
 // Everything written to the finished `stream` has been acknowledged.
 #define JSP_EVENT_STREAM_FINISHED 10
 
-// The peer gave up sending on `stream`, with `code`.
+// The peer gave up sending on `stream`, with `code`. The end of the stream is told with it: if nothing of what arrived
+// before is left to read, reading is `JSP_ERROR_NO_STREAM` from the poll on that gave this event.
 #define JSP_EVENT_STREAM_RESET 11
 
 // The peer does not want what this side sends on `stream`; `code` is its code.

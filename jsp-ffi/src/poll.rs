@@ -26,7 +26,8 @@ pub const JSP_EVENT_STREAM_READABLE: u32 = 8;
 pub const JSP_EVENT_STREAM_WRITABLE: u32 = 9;
 /// Everything written to the finished `stream` has been acknowledged.
 pub const JSP_EVENT_STREAM_FINISHED: u32 = 10;
-/// The peer gave up sending on `stream`, with `code`.
+/// The peer gave up sending on `stream`, with `code`. The end of the stream is told with it: if nothing of what arrived
+/// before is left to read, reading is `JSP_ERROR_NO_STREAM` from the poll on that gave this event.
 pub const JSP_EVENT_STREAM_RESET: u32 = 11;
 /// The peer does not want what this side sends on `stream`; `code` is its code.
 pub const JSP_EVENT_STREAM_STOPPED: u32 = 12;

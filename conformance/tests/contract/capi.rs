@@ -143,7 +143,16 @@ impl Node {
             // What the socket does not take is lost, as it might be on the network.
             let _ = self.socket.send_to(bytes, address(&transmit.remote));
         }
-        self.told.extend(&self.events[..room.events_len]);
+        for event in &self.events[..room.events_len] {
+            // Reading needs the code as soon as the poll has given it, whatever events come before it.
+            let (of, code) = ((event.connection, event.stream), AppCode::new(event.code));
+            match event.kind {
+                JSP_EVENT_STREAM_RESET => drop(self.resets.insert(of, code)),
+                JSP_EVENT_STREAM_STOPPED => drop(self.stops.insert(of, code)),
+                _ => {}
+            }
+            self.told.push_back(*event);
+        }
         self.wake_at = room.wake_at_ns;
         room.more != 0
     }
@@ -182,7 +191,6 @@ impl Node {
     }
 
     fn translate(&mut self, event: JspEvent) -> Option<Told> {
-        let of = (event.connection, event.stream);
         let (stream, code) = (StreamId::from_wire(event.stream), AppCode::new(event.code));
         let what = match event.kind {
             JSP_EVENT_INCOMING => return Some(Told::Incoming(IncomingId::from_u64(event.connection))),
@@ -191,14 +199,8 @@ impl Node {
             JSP_EVENT_STREAM_READABLE => Event::StreamReadable(stream),
             JSP_EVENT_STREAM_WRITABLE => Event::StreamWritable(stream),
             JSP_EVENT_STREAM_FINISHED => Event::StreamFinished(stream),
-            JSP_EVENT_STREAM_RESET => {
-                self.resets.insert(of, code);
-                Event::StreamReset(stream, code)
-            }
-            JSP_EVENT_STREAM_STOPPED => {
-                self.stops.insert(of, code);
-                Event::StreamStopped(stream, code)
-            }
+            JSP_EVENT_STREAM_RESET => Event::StreamReset(stream, code),
+            JSP_EVENT_STREAM_STOPPED => Event::StreamStopped(stream, code),
             JSP_EVENT_STREAMS_AVAILABLE => {
                 Event::StreamsAvailable(StreamType::new(event.detail as u8).expect("one of sixteen"))
             }
@@ -423,9 +425,7 @@ impl Conn<'_> {
         match unsafe { jsp_stream_recv(self.node.raw(), now, id, number, out.as_mut_ptr(), out.len(), &mut len) } {
             JSP_ERROR_OK => Ok(Recv::Data(len)),
             JSP_ERROR_WOULD_BLOCK => Ok(Recv::Blocked),
-            JSP_ERROR_END => Ok(Recv::Finished),
-            JSP_ERROR_RESET => Ok(Recv::Reset(self.node.resets[&(id, number)])),
-            error => Err(recv_error(error)),
+            error => self.end(stream, error).map(|code| code.map_or(Recv::Finished, Recv::Reset)),
         }
     }
 
@@ -448,10 +448,17 @@ impl Conn<'_> {
                     continue;
                 }
                 JSP_ERROR_WOULD_BLOCK => Ok(RecvMessage::Blocked),
-                JSP_ERROR_END => Ok(RecvMessage::Finished),
-                JSP_ERROR_RESET => Ok(RecvMessage::Reset(self.node.resets[&(id, number)])),
-                error => Err(recv_error(error)),
+                error => self.end(stream, error).map(|code| code.map_or(RecvMessage::Finished, RecvMessage::Reset)),
             };
+        }
+    }
+
+    /// What the end of a stream is: a code if the peer has reset it.
+    fn end(&self, stream: StreamId, error: JspError) -> Result<Option<AppCode>, RecvError> {
+        match (error, self.node.resets.get(&(self.id, stream.as_u64()))) {
+            (JSP_ERROR_END, _) => Ok(None),
+            (JSP_ERROR_RESET | JSP_ERROR_NO_STREAM, Some(&code)) => Ok(Some(code)),
+            (error, _) => Err(recv_error(error)),
         }
     }
 
