@@ -1428,10 +1428,9 @@ JspError jsp_stream_reset(struct JspEndpoint *endpoint,
                           uint64_t stream,
                           uint64_t code);
 
-// Tells the peer to send no more on the stream; what arrived and was not read is dropped.
+// Tells the peer to send no more on the stream; what arrived and was not read is dropped. Saying it again does nothing.
 //
-// Errors: `JSP_ERROR_STOPPED` if this was said before, `JSP_ERROR_WRONG_KIND`, `JSP_ERROR_NO_STREAM`,
-// `JSP_ERROR_NO_CONNECTION`.
+// Errors: `JSP_ERROR_WRONG_KIND`, `JSP_ERROR_NO_STREAM`, `JSP_ERROR_NO_CONNECTION`.
 //
 // Pointers:
 // `endpoint` is a handle that was not freed.

@@ -256,10 +256,9 @@ pub unsafe extern "C" fn jsp_stream_reset(
     unsafe { with_conn(endpoint, now_ns, connection, work) }
 }
 
-/// Tells the peer to send no more on the stream; what arrived and was not read is dropped.
+/// Tells the peer to send no more on the stream; what arrived and was not read is dropped. Saying it again does nothing.
 ///
-/// Errors: `JSP_ERROR_STOPPED` if this was said before, `JSP_ERROR_WRONG_KIND`, `JSP_ERROR_NO_STREAM`,
-/// `JSP_ERROR_NO_CONNECTION`.
+/// Errors: `JSP_ERROR_WRONG_KIND`, `JSP_ERROR_NO_STREAM`, `JSP_ERROR_NO_CONNECTION`.
 ///
 /// # Safety
 /// `endpoint` is a handle that was not freed.
