@@ -8,21 +8,25 @@ use std::time::Duration;
 
 use crate::tools::{Compiler, crate_dir, empty_dir};
 
-fn example(compiler: &Compiler, name: &str, dir: &Path) -> PathBuf {
-    let sources = crate_dir().join("c/examples");
+/// Builds an example.
+pub(crate) fn example(compiler: &Compiler, name: &str, dir: &Path) -> PathBuf {
     let program = dir.join(name);
-    let source = sources.join(name).with_extension("c");
-    compiler.build(&[source, sources.join("poll_udp.c")], &[], &program);
+    let sources = crate_dir().join("c/examples");
+    let mut needed = vec![sources.join(name).with_extension("c")];
+    if name.starts_with("poll_") {
+        needed.push(sources.join("poll_udp.c"));
+    }
+    compiler.build(&needed, &[], &program);
     program
 }
 
 /// A server, which ends with the test.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     /// Kept open: writing to a closed pipe would end the server.
     _stdout: BufReader<ChildStdout>,
-    address: String,
-    key_id: String,
+    pub(crate) address: String,
+    pub(crate) key_id: String,
 }
 
 impl Drop for Server {
@@ -32,7 +36,8 @@ impl Drop for Server {
     }
 }
 
-fn server(program: &Path, address: &str) -> Server {
+/// Starts a server that says where it listens and with which key.
+pub(crate) fn server(program: &Path, address: &str) -> Server {
     let mut process = Command::new(program).arg(address).stdout(Stdio::piped()).spawn().expect("the server starts");
     let mut line = String::new();
     let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
@@ -43,14 +48,14 @@ fn server(program: &Path, address: &str) -> Server {
 }
 
 /// What a client made of its input: whether it succeeded, what it printed, and what it complained of.
-struct Report {
-    is_success: bool,
-    printed: String,
-    complaint: String,
+pub(crate) struct Report {
+    pub(crate) is_success: bool,
+    pub(crate) printed: String,
+    pub(crate) complaint: String,
 }
 
 /// Runs a client that nobody listens to for a while, so that everything on the way fills up.
-fn client(program: &Path, arguments: &[&str], input: String, deaf: Duration) -> Report {
+pub(crate) fn client(program: &Path, arguments: &[&str], input: String, deaf: Duration) -> Report {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().expect("the client starts");

@@ -43,7 +43,7 @@ fn in_rust() -> BTreeSet<String> {
             protocols protocols_len handshake_timeout_ns
         }
         JspConnInfo { size is_server is_connected is_closed remote peer_key_id reserved max_message_size }
-        JspCloseReason { size error code reason_len reason expected_key_id found_key_id }
+        JspCloseReason { size error code after_ns reason_len reason expected_key_id found_key_id }
         JspDatagram { offset len stride remote local ecn reserved }
         JspTransmit { offset len segment remote local ecn reserved }
         JspEvent { kind detail connection stream code }

@@ -5,6 +5,7 @@
 
 mod examples;
 mod install;
+mod interop;
 mod layout;
 mod programs;
 mod symbols;

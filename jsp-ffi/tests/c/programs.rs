@@ -14,7 +14,7 @@ fn each_header_compiles_alone() {
     if !has_cpp {
         say_missing("a C++ compiler", "the headers were compiled as C only");
     }
-    for header in ["jsp.h", "jsp_socket.h"] {
+    for header in ["jsp.h", "jsp_socket.h", "jetstream_proto.h"] {
         let header = crate_dir().join("include").join(header);
         compiler.check("c", "-std=c99", &header);
         if has_cpp {
