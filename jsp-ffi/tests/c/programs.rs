@@ -28,7 +28,7 @@ fn tests(
     compiler: &Compiler,
     flags: &[&str],
     dir: &Path,
-) -> [(PathBuf, &'static [&'static str], &'static [&'static str]); 2] {
+) -> [(PathBuf, &'static [&'static str], &'static [&'static str]); 3] {
     let sources = crate_dir().join("c/tests");
     let build = |name: &str| {
         let program = dir.join(name);
@@ -36,7 +36,8 @@ fn tests(
         compiler.build(&[source, sources.join("world.c")], flags, &program);
         program
     };
-    [(build("poll_test"), &[], &[]), (build("abuse_test"), &["50000", "1"], &["1500", "2"])]
+    let random = build("abuse_test");
+    [(build("poll_test"), &[], &[]), (random, &["50000", "1"], &["1500", "2"]), (build("blocking_test"), &[], &[])]
 }
 
 #[test]
