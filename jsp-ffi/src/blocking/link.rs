@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use jsp_mio::mio::{Events, Poll, Token, Waker};
@@ -34,6 +34,8 @@ pub(super) fn deadline(timeout: Duration) -> Deadline {
 #[derive(Debug)]
 pub(super) struct Link {
     shared: Arc<Shared>,
+    /// Until it is dropped.
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Link {
         let state = State { endpoint, channels, arrived, listens, abandoned: false, failed: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), waker });
         let of_thread = shared.clone();
-        thread::Builder::new().name("jsp".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("jsp".to_owned()).spawn(move || {
             // A panic poisons the lock, which every caller sees.
             let ended = catch_unwind(AssertUnwindSafe(|| of_thread.serve(poll)));
             if let Ok(mut state) = of_thread.state.lock() {
@@ -78,7 +80,7 @@ impl Link {
             of_thread.changed.notify_all();
             drop(ended);
         })?;
-        Ok(Arc::new(Self { shared }))
+        Ok(Arc::new(Self { shared, thread: Some(thread) }))
     }
 
     /// Works with what is shared, and lets the thread act on it.
@@ -116,11 +118,17 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        let mut is_over = true;
         if let Ok(mut state) = self.shared.state.lock() {
             state.abandoned = true;
             state.endpoint.shutdown(AppCode::ZERO);
+            is_over = state.failed.is_some() || state.endpoint.is_idle();
         }
         self.shared.wake();
+        // A thread with nothing left to do ends at once, and with the last handle. Others take leave in the background.
+        if let Some(thread) = self.thread.take().filter(|_| is_over) {
+            let _ = thread.join();
+        }
     }
 }
 
