@@ -3,9 +3,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
+use jsp_mio::StreamOptions;
+
+use crate::greedy;
 use crate::tools::{Compiler, crate_dir, empty_dir};
 
 /// Builds an example.
@@ -18,6 +22,23 @@ pub(crate) fn example(compiler: &Compiler, name: &str, dir: &Path) -> PathBuf {
     }
     compiler.build(&needed, &[], &program);
     program
+}
+
+/// The programs.
+struct Examples {
+    server: PathBuf,
+    client: PathBuf,
+}
+
+/// Builds the examples once; none without a compiler.
+fn examples() -> Option<&'static Examples> {
+    static BUILT: OnceLock<Option<Examples>> = OnceLock::new();
+    let build = || {
+        let (compiler, dir) = (Compiler::find()?, empty_dir("examples"));
+        let program = |name: &str| example(&compiler, name, &dir);
+        Some(Examples { server: program("poll_echo_server"), client: program("poll_echo_client") })
+    };
+    BUILT.get_or_init(build).as_ref()
 }
 
 /// A server, which ends with the test.
@@ -76,55 +97,58 @@ pub(crate) fn client(program: &Path, arguments: &[&str], input: String, deaf: Du
 
 #[test]
 fn the_examples_talk_to_each_other() {
-    let Some(compiler) = Compiler::find() else { return };
-    let dir = empty_dir("examples");
-    let (serving, asking) =
-        (example(&compiler, "poll_echo_server", &dir), example(&compiler, "poll_echo_client", &dir));
+    let Some(examples) = examples() else { return };
+    let (serving, asking) = (&examples.server, &examples.client);
     let now = Duration::ZERO;
     for address in ["127.0.0.1:0", "[::1]:0"] {
-        let server = server(&serving, address);
+        let server = server(serving, address);
         let reached = [server.address.as_str(), server.key_id.as_str()];
         for arguments in [&reached[..1], &reached] {
-            let report = client(&asking, arguments, "hello\nworld\n\nthe end".to_owned(), now);
+            let report = client(asking, arguments, "hello\nworld\n\nthe end".to_owned(), now);
             assert!(report.is_success, "{}", report.complaint);
             assert_eq!((report.printed.as_str(), report.complaint.as_str()), ("hello\nworld\nthe end\n", ""));
         }
-        let nothing = client(&asking, &reached, String::new(), now);
+        let nothing = client(asking, &reached, String::new(), now);
         assert!(nothing.is_success && nothing.printed.is_empty(), "{}", nothing.complaint);
     }
 }
 
 #[test]
 fn the_examples_lose_nothing_when_nobody_reads() {
-    let Some(compiler) = Compiler::find() else { return };
-    let dir = empty_dir("examples-full");
-    let (serving, asking) =
-        (example(&compiler, "poll_echo_server", &dir), example(&compiler, "poll_echo_client", &dir));
-    let server = server(&serving, "127.0.0.1:0");
+    let Some(examples) = examples() else { return };
+    let server = server(&examples.server, "127.0.0.1:0");
     let line = |number: usize| format!("{number} {}\n", "x".repeat(number % 4000));
     let input: String = (0..2000).map(line).collect();
-    let report = client(&asking, &[&server.address, &server.key_id], input.clone(), Duration::from_millis(500));
+    let arguments = [server.address.as_str(), server.key_id.as_str()];
+    let report = client(&examples.client, &arguments, input.clone(), Duration::from_millis(500));
     assert!(report.is_success, "{}", report.complaint);
     assert!(report.printed == input, "{} of {} bytes came back, or others", report.printed.len(), input.len());
 }
 
 #[test]
+fn the_server_holds_back_what_its_client_does_not_read() {
+    let Some(examples) = examples() else { return };
+    let server = server(&examples.server, "127.0.0.1:0");
+    let address = server.address.parse().expect("an address");
+    greedy::outlast(address, StreamOptions::bytes());
+    greedy::outlast(address, StreamOptions::ordered_messages());
+}
+
+#[test]
 fn a_client_that_fails_says_why() {
-    let Some(compiler) = Compiler::find() else { return };
-    let dir = empty_dir("examples-fail");
-    let (serving, asking) =
-        (example(&compiler, "poll_echo_server", &dir), example(&compiler, "poll_echo_client", &dir));
-    let (first, second) = (server(&serving, "127.0.0.1:0"), server(&serving, "127.0.0.1:0"));
+    let Some(examples) = examples() else { return };
+    let (serving, asking) = (&examples.server, &examples.client);
+    let (first, second) = (server(serving, "127.0.0.1:0"), server(serving, "127.0.0.1:0"));
     for (arguments, expected) in [
         (vec!["nonsense"], "that is no address"),
         (vec!["127.0.0.1:1", "jsp1-nonsense"], "that is no key id"),
         (vec!["192.0.2.1:1"], "no trusted key"),
         (vec![&first.address, &second.key_id], "the server's key is not the expected one"),
     ] {
-        let report = client(&asking, &arguments, "hello\n".to_owned(), Duration::ZERO);
+        let report = client(asking, &arguments, "hello\n".to_owned(), Duration::ZERO);
         assert!(!report.is_success && report.printed.is_empty(), "{arguments:?}: {}", report.printed);
         assert!(report.complaint.contains(expected), "{arguments:?}: {}", report.complaint);
     }
-    let long = client(&asking, &[&first.address], "x".repeat(70_000), Duration::ZERO);
+    let long = client(asking, &[&first.address], "x".repeat(70_000), Duration::ZERO);
     assert!(!long.is_success && long.complaint.contains("too long"), "{}", long.complaint);
 }

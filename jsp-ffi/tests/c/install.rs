@@ -40,7 +40,9 @@ fn programs_can_be_built_with_what_was_installed() {
         let printed = run(Command::new(program).env("LD_LIBRARY_PATH", &lib).env("DYLD_LIBRARY_PATH", &lib));
         assert_eq!(printed.trim(), env!("CARGO_PKG_VERSION"));
     }
-    assert!(prefix.join("lib/libjsp_c.a").is_file());
+    for library in ["lib/libjsp_c.a".to_owned(), format!("lib/libjsp_c{}", std::env::consts::DLL_SUFFIX)] {
+        assert!(prefix.join(&library).is_file(), "{library}");
+    }
 
     if try_run(Command::new("pkg-config").arg("--version")).is_none() {
         return say_missing("pkg-config", "jsp.pc was not tested");

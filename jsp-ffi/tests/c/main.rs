@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 mod examples;
+mod greedy;
 mod install;
 mod interop;
 mod layout;
