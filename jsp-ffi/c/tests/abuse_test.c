@@ -1,6 +1,7 @@
 /*
  * The polling interface as no program should use it: whatever is wrong, there is a status for it.
- * Arguments: the steps of the random walk and its seed.
+ * Arguments: the steps of the random walk and its seed. A walk is the same whenever the program
+ * takes it, but compilers may differ in the order in which arguments are rolled.
  */
 #include "world.h"
 
@@ -798,6 +799,10 @@ static void random_walk(unsigned long steps, uint64_t seed)
         walk->statuses[-error]++;
         if (roll(walk, 3) == 0) {
             network(walk);
+        }
+        if (roll(walk, 2000) == 0) {
+            /* A machine that slept, for whatever time. */
+            walk->world->now_ns += roll(walk, 0) >> roll(walk, 64);
         }
         if (roll(walk, 1000) == 0) {
             walk_end_world(walk);
