@@ -496,7 +496,7 @@ typedef struct JspPoll {
   size_t events_len;
   // Set: when to poll again if nothing happens before, or `JSP_NEVER`. In the past if `more`.
   uint64_t wake_at_ns;
-  // Set: not 0 if there was more than room for it: poll again, at once.
+  // Set: not 0 if there may be more: handle the events and poll again, at once.
   uint32_t more;
   // Zero.
   uint32_t reserved;

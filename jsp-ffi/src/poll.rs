@@ -116,7 +116,7 @@ pub struct JspPoll {
     pub events_len: usize,
     /// Set: when to poll again if nothing happens before, or `JSP_NEVER`. In the past if `more`.
     pub wake_at_ns: u64,
-    /// Set: not 0 if there was more than room for it: poll again, at once.
+    /// Set: not 0 if there may be more: handle the events and poll again, at once.
     pub more: u32,
     /// Zero.
     pub reserved: u32,

@@ -5,6 +5,7 @@
  */
 #include "world.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -379,6 +380,41 @@ static void ids_that_outlived(void)
                              &len),
              JSP_ERROR_NO_STREAM);
     CHECK_OK(jsp_conn_info(world->end[CLIENT], second[CLIENT], &info));
+    world_free(world);
+}
+
+/* ---- threads */
+
+static void *intrude(void *endpoint)
+{
+    JspEndpointStats stats = {0};
+    int i;
+
+    stats.size = sizeof(stats);
+    for (i = 0; i < 20000; i++) {
+        JspError error = jsp_endpoint_stats(endpoint, &stats);
+        CHECK(error == JSP_ERROR_OK || error == JSP_ERROR_BUSY);
+    }
+    return NULL;
+}
+
+/* Whoever comes while another thread is inside is told so, and nothing else happens. */
+static void two_threads(void)
+{
+    uint64_t ids[SIDES];
+    World *world = connected(ids);
+    pthread_t threads[2];
+    uint32_t idle = 7;
+    size_t i;
+
+    for (i = 0; i < LENGTH(threads); i++) {
+        CHECK(pthread_create(&threads[i], NULL, intrude, world->end[CLIENT]) == 0);
+    }
+    for (i = 0; i < LENGTH(threads); i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    CHECK_OK(jsp_endpoint_is_idle(world->end[CLIENT], &idle));
+    CHECK(idle == 0);
     world_free(world);
 }
 
@@ -831,6 +867,7 @@ int main(int argc, char **argv)
     little_room();
     datagrams_outside_the_buffer();
     ids_that_outlived();
+    two_threads();
     random_walk(steps, seed);
     return 0;
 }
