@@ -434,6 +434,35 @@ static void test_pre_shared_key(void)
     world_free(world);
 }
 
+/* Silence, because whoever does not know the key shall learn nothing. */
+static void test_wrong_pre_shared_key(void)
+{
+    static const uint8_t psk[32] = {9, 9, 9}, other[32] = {9, 9, 8};
+    Settings settings;
+    JspAccept accept;
+    JspEvent event;
+    uint64_t id, client;
+    World *world;
+
+    settings_init(&settings);
+    settings.server.accept = JSP_ACCEPT_ASK;
+    world = world_new(&settings);
+    trust_pinned(&settings, world);
+    settings.trust.psk = psk;
+    settings.trust.psk_id.data = (const uint8_t *)"me";
+    settings.trust.psk_id.len = 2;
+    client = knock(world, &settings, &id);
+    memset(&accept, 0, sizeof(accept));
+    accept.size = sizeof(accept);
+    accept.psk = other;
+    CHECK_OK(jsp_incoming_accept(world->end[SERVER], world->now_ns, client, &accept));
+    CHECK(world_await(world, CLIENT, JSP_EVENT_CLOSED).connection == id);
+    CHECK(close_reason(world, CLIENT, id).error == JSP_ERROR_NO_ANSWER);
+    CHECK(!world_take(world, SERVER, JSP_EVENT_CONNECTED, &event));
+    CHECK(!world_take(world, SERVER, JSP_EVENT_PEER_AUTHENTICATED, &event));
+    world_free(world);
+}
+
 static void test_identity(void)
 {
     Settings settings;
@@ -607,7 +636,7 @@ static void test_bytes_with_back_pressure(void)
         }
     }
     CHECK_IS(error, JSP_ERROR_END);
-    CHECK(sent == TOTAL && received == TOTAL && blocked > 10);
+    CHECK(sent == TOTAL && received == TOTAL && blocked > 10 && world->batches > 10);
     CHECK(world_await(world, CLIENT, JSP_EVENT_STREAM_FINISHED).stream == stream);
     CHECK_IS(jsp_stream_send(world->end[CLIENT], world->now_ns, ids[CLIENT], stream, SERVER_SEED, 1,
                              &len),
@@ -955,6 +984,24 @@ static void test_exported_keys(void)
     world_free(world);
 }
 
+static void test_equal_seeds_give_equal_datagrams(void)
+{
+    uint8_t keys[2][32];
+    Settings settings;
+    uint64_t ids[SIDES];
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        World *world;
+        settings_init(&settings);
+        world = connected(&settings, ids);
+        CHECK_OK(jsp_conn_export_key(world->end[SERVER], ids[SERVER], TEXT("label"), NULL, 0,
+                                     keys[i], 32));
+        world_free(world);
+    }
+    CHECK(memcmp(keys[0], keys[1], 32) == 0);
+}
+
 static void test_statistics(void)
 {
     Settings settings;
@@ -1016,6 +1063,7 @@ static const Test tests[] = {
     TEST(protocols),
     TEST(refusal),
     TEST(pre_shared_key),
+    TEST(wrong_pre_shared_key),
     TEST(identity),
     TEST(jobs_handed_out),
     TEST(bytes_with_back_pressure),
@@ -1028,6 +1076,7 @@ static const Test tests[] = {
     TEST(abort_and_idle_timeout),
     TEST(shutdown),
     TEST(exported_keys),
+    TEST(equal_seeds_give_equal_datagrams),
     TEST(statistics),
 };
 

@@ -55,6 +55,7 @@ static void carry(World *world, int from, const uint8_t *buffer, const JspTransm
     CHECK(transmit->len > 0 && transmit->segment > 0 && transmit->segment <= transmit->len);
     CHECK(world->max_segments > 1 || transmit->segment == transmit->len);
     CHECK(transmit->ecn <= 3 && transmit->offset + transmit->len <= WORLD_BUFFER);
+    world->batches += transmit->segment < transmit->len;
     is_for_peer = memcmp(&transmit->remote, &world->address[!from], sizeof(JspAddress)) == 0;
     CHECK(is_for_peer || world->has_strangers);
     /* A full network loses what is too much, as networks do. */

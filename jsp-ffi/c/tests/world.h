@@ -61,6 +61,8 @@ typedef struct World {
     int loses[SIDES];
     /* Whether the test gives the endpoints datagrams that come from elsewhere. */
     int has_strangers;
+    /* Transmits of several datagrams so far. */
+    uint64_t batches;
     Packet packets[WORLD_PACKETS];
     size_t packets_len;
     /* Events that no test has taken yet, in their order. */
