@@ -37,7 +37,7 @@ fn tests(
         program
     };
     let random = build("abuse_test");
-    [(build("poll_test"), &[], &[]), (random, &["50000", "1"], &["1500", "2"]), (build("blocking_test"), &[], &[])]
+    [(build("poll_test"), &[], &[]), (random, &["30000", "1"], &["1500", "2"]), (build("blocking_test"), &[], &[])]
 }
 
 #[test]
