@@ -27,39 +27,41 @@ type Incoming struct {
 	key []byte
 }
 
-// incoming lets somebody decide about a client, without the lock. Under the lock.
+// incoming decides about a client. Under the lock, except for what the program is asked.
 func (e *endpoint) incoming(id uint64) {
-	if e.listener == nil || e.listener.isClosed {
-		C.jsp_incoming_ignore(e.native.handle, C.uint64_t(id))
-		e.kick()
-		return
-	}
 	asks, ok := e.native.incoming(id)
 	if !ok {
 		return
 	}
 	o := e.listener.options
+	if o.authorize == nil || !o.knows(asks) {
+		e.answer(id, asks, o.knows(asks))
+		return
+	}
 	go func() {
-		welcome := o.admits(asks)
+		welcome := o.authorize(asks) == nil
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if e.freed {
-			return
-		}
-		if !welcome || e.listener.isClosed {
-			C.jsp_incoming_refuse(e.native.handle, C.uint64_t(e.now()), C.uint64_t(id), 0)
-		} else {
-			e.native.accept(e.now(), id, asks, o.psk)
-		}
-		e.kick()
+		e.answer(id, asks, welcome)
 	}()
 }
 
-func (o *options) admits(asks *Incoming) bool {
-	if o.psk != nil && !bytes.Equal(asks.PSKID, o.pskID) {
-		return false
+// answer tells a client whether it is let in. Under the lock.
+func (e *endpoint) answer(id uint64, asks *Incoming, welcome bool) {
+	if e.freed {
+		return
 	}
-	return o.authorize == nil || o.authorize(asks) == nil
+	if welcome && !e.listener.isClosed {
+		e.native.accept(e.now(), id, asks, e.listener.options.psk)
+	} else {
+		C.jsp_incoming_refuse(e.native.handle, C.uint64_t(e.now()), C.uint64_t(id), 0)
+	}
+	e.kick()
+}
+
+// knows says whether the client offers the pre-shared key that it needs, if it needs one.
+func (o *options) knows(asks *Incoming) bool {
+	return o.psk == nil || bytes.Equal(asks.PSKID, o.pskID)
 }
 
 // incoming is what a client tells, unless it has given up.

@@ -103,9 +103,6 @@ func WithAuthorize(decide func(*Incoming) error) Option {
 	return func(o *options) { o.authorize = decide }
 }
 
-// asks says whether the server looks at clients before it lets them in.
-func (o *options) asks() bool { return o.authorize != nil || o.psk != nil }
-
 // names lays out texts for C. What they point to stays where it is until the pinner lets go.
 func names(pin *runtime.Pinner, texts []string) (*C.JspBytes, C.size_t) {
 	if len(texts) == 0 {
@@ -156,6 +153,11 @@ func flag(set bool) C.uint32_t {
 func (o *options) endpoint(origin time.Time) (native, error) {
 	var pin runtime.Pinner
 	defer pin.Unpin()
+	// Only a program that is asked can let clients prove a key: without that they are refused.
+	accept := C.uint32_t(C.JSP_ACCEPT_ASK)
+	if o.seed == nil {
+		accept = C.JSP_ACCEPT_AUTO
+	}
 	config := C.JspConfig{
 		server_seed:          seedOf(&pin, o.seed),
 		idle_timeout_ns:      nanos(o.idle),
@@ -163,7 +165,7 @@ func (o *options) endpoint(origin time.Time) (native, error) {
 		linger_ns:            nanos(o.linger),
 		max_udp_payload:      maxPayload,
 		client_auth:          flag(o.requireIdentity),
-		accept:               flag(o.asks()),
+		accept:               accept,
 		unix_time_at_origin:  C.uint64_t(origin.Unix()),
 	}
 	config.size = C.uint32_t(unsafe.Sizeof(config))

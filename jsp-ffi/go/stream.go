@@ -139,7 +139,8 @@ func (s *stream) cannotRead(code Code) (<-chan struct{}, error) {
 	case code == codeReset && s.reset == nil:
 		s.resetSeen = true
 		return s.orOver(&s.readable)
-	case code == codeReset:
+	case code == codeReset || code == codeNoStream && s.reset != nil:
+		// The state machine may have forgotten a stream of which nothing but its reset was left to tell.
 		s.ep.kick()
 		s.endReading(s.reset)
 	case s.conn.over:
