@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -168,14 +169,21 @@ func (c *Conn) leave(code uint64, reason string, abort bool) {
 // Close closes the connection after everything that was written has been delivered, waits for that, and frees what
 // belongs to the connection. Calls that block on the connection return an error that is net.ErrClosed. If the peer
 // acknowledges nothing any more, Close gives up after the time of WithLinger.
+//
+// Its error says that the connection ended otherwise while Close waited; that the peer has closed it too is none.
 func (c *Conn) Close() error { return c.CloseWithError(0, "") }
 
 // CloseWithError is Close with a code and a reason, at most 128 bytes, that the peer's application gets.
 func (c *Conn) CloseWithError(code uint64, reason string) error {
 	c.ep.mu.Lock()
+	wasOver := c.over
 	c.leave(code, reason, false)
 	c.ep.mu.Unlock()
 	<-c.done
+	var failure *Error
+	if cause := context.Cause(c.ctx); !wasOver && errors.As(cause, &failure) {
+		return failure
+	}
 	return nil
 }
 

@@ -168,6 +168,14 @@ func TestCloseDeliversWhatWasWritten(t *testing.T) {
 	<-client.ep.done
 }
 
+func TestCloseSaysThatThePeerIsGone(t *testing.T) {
+	client, server := pair(t, WithIdleTimeout(100*time.Millisecond))
+	ok(t, server.ep.socket.udp.Close())
+	ok(t, client.SendMessage(within(t), []byte("to nobody")))
+	is(t, client.Close(), &Error{Code: CodeIdleTimeout})
+	ok(t, client.Close())
+}
+
 func TestClosingAListener(t *testing.T) {
 	l := listen(t)
 	c := must(Dial(within(t), l.Addr().String()))(t)

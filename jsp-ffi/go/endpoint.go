@@ -68,7 +68,7 @@ type outbox struct {
 // newEndpoint starts an endpoint on a socket that it takes over. The caller holds it once: see release.
 func newEndpoint(udp *net.UDPConn, o *options, listener *Listener) (*endpoint, error) {
 	e := &endpoint{
-		socket:   newSocket(udp),
+		socket:   newSocket(udp, o.plain),
 		origin:   time.Now(),
 		wake:     make(chan struct{}, 1),
 		done:     make(chan struct{}),

@@ -35,6 +35,8 @@ type options struct {
 	hideKey         bool
 	requireIdentity bool
 	authorize       func(*Incoming) error
+	// For tests: no offload, no control messages.
+	plain bool
 }
 
 func collect(opts []Option) *options {

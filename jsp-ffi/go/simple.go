@@ -310,16 +310,13 @@ func (c *Connection) Close() error {
 	if err != nil {
 		return err
 	}
-	closed := make(chan struct{})
-	go func() {
-		_ = conn.Close()
-		close(closed)
-	}()
+	closed := make(chan error, 1)
+	go func() { closed <- conn.Close() }()
 	late := time.NewTimer(closeTimeout)
 	defer late.Stop()
 	select {
-	case <-closed:
-		return nil
+	case err := <-closed:
+		return err
 	case <-late.C:
 		conn.Abort(0, "")
 		return errorOfCode(CodeTimeout)

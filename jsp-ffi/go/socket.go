@@ -21,13 +21,16 @@ type socket struct {
 	control  []byte
 }
 
-func newSocket(udp *net.UDPConn) *socket {
+// newSocket takes over a socket; a plain one does without what only some systems have.
+func newSocket(udp *net.UDPConn, plain bool) *socket {
 	s := &socket{udp: udp, segments: 1}
 	s.wildcard = s.local().Addr().IsUnspecified()
 	// What the system grants is enough; asking for more than it allows does no harm.
 	_ = udp.SetReadBuffer(4 << 20)
 	_ = udp.SetWriteBuffer(2 << 20)
-	s.prepare()
+	if !plain {
+		s.prepare()
+	}
 	return s
 }
 
