@@ -1,9 +1,11 @@
 // Echo_server gives back what comes: bytes on streams of bytes, messages on streams of messages.
+//
+//	go run ./examples/echo_server 127.0.0.1:8080
 package main
 
 import (
 	"context"
-	"flag"
+	"fmt"
 	"io"
 	"log"
 	"os"
@@ -14,11 +16,13 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8080", "where to listen")
-	flag.Parse()
+	listen := "127.0.0.1:8080"
+	if len(os.Args) > 1 {
+		listen = os.Args[1]
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *listen); err != nil {
+	if err := run(ctx, listen); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -28,7 +32,7 @@ func run(ctx context.Context, listen string) error {
 	if err != nil {
 		return err
 	}
-	log.Printf("listening on %v#%s", listener.Addr(), listener.KeyID())
+	fmt.Printf("listening on %v, key %s\n", listener.Addr(), listener.KeyID())
 	for {
 		conn, err := listener.Accept(ctx)
 		if err != nil {
