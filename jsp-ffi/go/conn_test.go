@@ -186,6 +186,7 @@ func TestClosingAListener(t *testing.T) {
 		_, err := l.Accept(context.Background())
 		ended <- err
 	}()
+	untilWaiting(l.ep, func() *signal { return &l.arrivals })
 	ok(t, l.Close())
 	is(t, <-ended, net.ErrClosed)
 	// What was accepted goes on.

@@ -175,3 +175,16 @@ func silence(t testing.TB) string {
 	t.Cleanup(func() { _ = udp.Close() })
 	return udp.LocalAddr().String()
 }
+
+// untilWaiting returns when somebody waits for a signal.
+func untilWaiting(e *endpoint, waits func() *signal) {
+	for {
+		e.mu.Lock()
+		waiting := waits().ch != nil
+		e.mu.Unlock()
+		if waiting {
+			return
+		}
+		runtime.Gosched()
+	}
+}

@@ -65,3 +65,39 @@ func TestADialerConnectsAgain(t *testing.T) {
 		<-dialer.conn.Context().Done()
 	}
 }
+
+func TestRequestsSurviveAShutdown(t *testing.T) {
+	listener := listen(t).NetListener()
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(begun)
+		<-proceed
+		_, _ = w.Write([]byte("late, but there"))
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	dialer := &Dialer{Addr: listener.Addr().String()}
+	defer dialer.Close()
+	transport := &http.Transport{DialContext: dialer.DialContext}
+	defer transport.CloseIdleConnections()
+	answered := make(chan string, 1)
+	go func() {
+		response, err := (&http.Client{Transport: transport}).Get("http://server/")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
+		answered <- string(body)
+	}()
+	<-begun
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Shutdown(within(t)) }()
+	is(t, <-served, http.ErrServerClosed)
+	close(proceed)
+	if got := <-answered; got != "late, but there" {
+		t.Fatalf("the answer is %q", got)
+	}
+	ok(t, <-stopped)
+}

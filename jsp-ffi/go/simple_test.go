@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -108,6 +109,11 @@ func TestBackPressureOnceThereIsAReceiver(t *testing.T) {
 	s := must(c.OpenStream(1, Reliable))(t)
 	ok(t, c.Send(s, []byte("begin")))
 	stream := must(server.AcceptMessages(within(t)))(t)
+	// Somebody has asked, though in vain: from now on nothing may be lost.
+	c.SetReceiveTimeout(time.Millisecond)
+	_, _, err := c.Receive()
+	is(t, err, &Error{Code: CodeTimeout})
+	c.SetReceiveTimeout(0)
 	const count = 6000
 	sent := make(chan error, 1)
 	go func() {
@@ -119,6 +125,7 @@ func TestBackPressureOnceThereIsAReceiver(t *testing.T) {
 		}
 		sent <- stream.CloseWrite()
 	}()
+	c.inbox.untilFull()
 	for i := 0; i < count; i++ {
 		if _, _, err := c.Receive(); err != nil {
 			t.Fatalf("message %d: %v", i, err)
@@ -234,4 +241,32 @@ func TestFreeWakesWhoReceives(t *testing.T) {
 	go func() { ended <- waiting.Handshake() }()
 	waiting.Free()
 	is(t, <-ended, net.ErrClosed)
+}
+
+// untilFull returns when a pump waits for room.
+func (in *messageInbox) untilFull() {
+	for {
+		in.mu.Lock()
+		full := in.consumed.ch != nil
+		in.mu.Unlock()
+		if full {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestTheEndComesAfterWhatIsStillOnItsWay(t *testing.T) {
+	in := &messageInbox{pumps: 1}
+	in.finish(errClosed)
+	if _, changed, err := in.take(); changed == nil || err != nil {
+		t.Fatalf("before the last message: %v", err)
+	}
+	ok(t, in.add(within(t), inboxMessage{1, []byte("last")}))
+	in.pumped()
+	if message, _, err := in.take(); err != nil || string(message.data) != "last" {
+		t.Fatalf("received %q, %v", message.data, err)
+	}
+	_, _, err := in.take()
+	is(t, err, net.ErrClosed)
 }

@@ -241,7 +241,6 @@ func (s *stream) close() {
 	// Nothing to stop is just as well.
 	_ = s.stopReading(0, errClosed)
 	s.readErr, s.writeErr = errClosed, errClosed
-	s.readable.raise()
 	s.writable.raise()
 	s.settle()
 	s.ep.kick()

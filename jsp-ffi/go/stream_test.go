@@ -34,6 +34,33 @@ func TestBytesComeBack(t *testing.T) {
 	ok(t, s.Close())
 }
 
+func TestQuestionsAndAnswersOnOneStream(t *testing.T) {
+	c := must(Dial(within(t), echoServer(t).Addr().String()))(t)
+	defer c.Close()
+	s := must(c.OpenStream(within(t)))(t)
+	ok(t, s.SetDeadline(time.Now().Add(patience)))
+	for i := 0; i < 100; i++ {
+		must(s.Write([]byte{byte(i)}))(t)
+		answer := make([]byte, 10)
+		if n := must(s.Read(answer))(t); n != 1 || answer[0] != byte(i) {
+			t.Fatalf("question %d was answered with %v", i, answer[:n])
+		}
+	}
+}
+
+func TestClosingWakesWriters(t *testing.T) {
+	client, server := pair(t)
+	ours, _ := streams(t, client, server)
+	ended := make(chan error)
+	go func() {
+		_, err := io.Copy(ours, zeros{})
+		ended <- err
+	}()
+	untilWaiting(client.ep, func() *signal { return &ours.writable })
+	ok(t, ours.Close())
+	is(t, <-ended, net.ErrClosed)
+}
+
 func TestSmallReadsSeeEverything(t *testing.T) {
 	client, server := pair(t)
 	ours, theirs := streams(t, client, server)
@@ -71,6 +98,7 @@ func TestDeadlinesWakeReadersAndWriters(t *testing.T) {
 		_, err := ours.Read(make([]byte, 1))
 		ended <- err
 	}()
+	untilWaiting(client.ep, func() *signal { return &ours.readable })
 	ok(t, ours.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
 	isTimeout(<-ended)
 	_, err := ours.Read(make([]byte, 1))
@@ -81,6 +109,7 @@ func TestDeadlinesWakeReadersAndWriters(t *testing.T) {
 		_, err := io.Copy(ours, zeros{})
 		ended <- err
 	}()
+	untilWaiting(client.ep, func() *signal { return &ours.writable })
 	ok(t, ours.SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
 	isTimeout(<-ended)
 
@@ -90,6 +119,7 @@ func TestDeadlinesWakeReadersAndWriters(t *testing.T) {
 		_, err := ours.Read(make([]byte, 1))
 		ended <- err
 	}()
+	untilWaiting(client.ep, func() *signal { return &ours.readable })
 	ok(t, ours.SetReadDeadline(time.Unix(1, 0)))
 	isTimeout(<-ended)
 }
@@ -108,12 +138,15 @@ func TestClosingWakesReaders(t *testing.T) {
 		ended <- err
 	}
 	go read(ours)
+	untilWaiting(client.ep, func() *signal { return &ours.readable })
 	ok(t, ours.Close())
 	is(t, <-ended, net.ErrClosed)
 
 	another, theirs := streams(t, client, server)
 	go read(another)
 	go read(theirs)
+	untilWaiting(client.ep, func() *signal { return &another.readable })
+	untilWaiting(server.ep, func() *signal { return &theirs.readable })
 	ok(t, client.CloseWithError(7, "enough"))
 	first, second := <-ended, <-ended
 	if !errors.Is(first, net.ErrClosed) {
