@@ -160,7 +160,7 @@ func (e *endpoint) run() {
 
 // segments is how many datagrams one transmit may have: as many as the system takes and one datagram of UDP holds.
 func (e *endpoint) segments() int {
-	return min2(e.socket.segments, maxDatagram/maxPayload)
+	return min(e.socket.segments, maxDatagram/maxPayload)
 }
 
 // sleep waits until there is something to do.

@@ -51,7 +51,7 @@ func (s *socket) slotLen() int {
 // network.
 func (s *socket) sendEach(payload []byte, segment int, remote netip.AddrPort, control []byte) error {
 	for len(payload) > 0 {
-		n := min2(segment, len(payload))
+		n := min(segment, len(payload))
 		_, _, err := s.udp.WriteMsgUDPAddrPort(payload[:n], control, remote)
 		if errors.Is(err, net.ErrClosed) {
 			return err
@@ -59,11 +59,4 @@ func (s *socket) sendEach(payload []byte, segment int, remote netip.AddrPort, co
 		payload = payload[n:]
 	}
 	return nil
-}
-
-func min2(a, b int) int {
-	if a < b {
-		return a
-	}
-	return b
 }
