@@ -63,16 +63,17 @@
 // The program is asked: `JSP_EVENT_INCOMING`.
 #define JSP_ACCEPT_ASK 1
 
-// A client may prove a key of its own, or stay anonymous.
+// A client may prove a key of its own, or stay anonymous. One that offers to prove something is let in by a program that
+// is asked (`JSP_ACCEPT_ASK`) and gives the key to `jsp_incoming_accept`; otherwise it is refused.
 #define JSP_CLIENT_AUTH_OPTIONAL 0
 
-// A client must prove a key of its own or a pre-shared key.
+// A client must prove a key of its own or a pre-shared key. Needs `JSP_ACCEPT_ASK`.
 #define JSP_CLIENT_AUTH_REQUIRED 1
 
 // Public-key work runs inside the calls.
 #define JSP_KEM_INLINE 0
 
-// Public-key work is handed out: `jsp_endpoint_take_job`.
+// A server's public-key work is handed out: `jsp_endpoint_take_job`.
 #define JSP_KEM_HANDED_OUT 1
 
 // Nobody was named: only servers on the loopback address can be reached.
@@ -318,48 +319,6 @@ typedef struct JspConnStats {
   uint32_t ecn_capable;
 } JspConnStats;
 
-// What a connection is.
-typedef struct JspConnInfo {
-  // `sizeof(JspConnInfo)`.
-  uint32_t size;
-  // 1 if this side accepted it, 0 if it connected.
-  uint32_t is_server;
-  // 1 from `JSP_EVENT_CONNECTED` on.
-  uint32_t is_connected;
-  // 1 from `JSP_EVENT_CLOSED` on.
-  uint32_t is_closed;
-  // The peer's address.
-  struct JspAddress remote;
-  // The id of the key that the peer has proven to hold, with a zero byte at its end; empty if none.
-  char peer_key_id[JSP_KEY_ID_TEXT];
-  // Zero.
-  uint8_t reserved[6];
-  // The largest message that the peer accepts.
-  uint64_t max_message_size;
-} JspConnInfo;
-
-// Why a connection ended.
-typedef struct JspCloseReason {
-  // `sizeof(JspCloseReason)`.
-  uint32_t size;
-  // One of the errors from `JSP_ERROR_LOCALLY_CLOSED` on.
-  JspError error;
-  // The application's code for `..._CLOSED` and `..._REFUSED`, the protocol's for `..._PEER_ERROR` and
-  // `..._PROTOCOL`, otherwise 0.
-  uint64_t code;
-  // For `JSP_ERROR_IDLE_TIMEOUT` and `JSP_ERROR_NO_ANSWER`: the time that passed.
-  uint64_t after_ns;
-  // Bytes of `reason`.
-  uint32_t reason_len;
-  // What the peer gave as a reason, as it came.
-  uint8_t reason[JSP_REASON_LEN];
-  // For `JSP_ERROR_KEY_MISMATCH`: the trusted key's id, with a zero byte at its end.
-  char expected_key_id[JSP_KEY_ID_TEXT];
-  // For `JSP_ERROR_KEY_MISMATCH`: the id of the key that answered. Not proven: whoever is on the path could have
-  // sent it.
-  char found_key_id[JSP_KEY_ID_TEXT];
-} JspCloseReason;
-
 // The settings of an endpoint. All zeros, with `size` set, is a client with the defaults; with `server_seed` it is a
 // server too. Durations are nanoseconds, sizes bytes.
 typedef struct JspConfig {
@@ -408,7 +367,7 @@ typedef struct JspConfig {
   uint64_t send_buffer;
   // The same for one stream.
   uint64_t stream_send_buffer;
-  // Streams of each type that the peer may have open.
+  // Streams of each type that the peer may have open: at least 4. Default 100.
   uint64_t max_streams;
   // The largest message that is accepted. Default 65536.
   uint64_t max_message_size;
@@ -421,6 +380,48 @@ typedef struct JspConfig {
   // The key of stateless resets, 32 bytes, kept over restarts; `NULL`: a random one.
   const uint8_t *reset_key;
 } JspConfig;
+
+// What a connection is.
+typedef struct JspConnInfo {
+  // `sizeof(JspConnInfo)`.
+  uint32_t size;
+  // 1 if this side accepted it, 0 if it connected.
+  uint32_t is_server;
+  // 1 from `JSP_EVENT_CONNECTED` on.
+  uint32_t is_connected;
+  // 1 from `JSP_EVENT_CLOSED` on.
+  uint32_t is_closed;
+  // The peer's address.
+  struct JspAddress remote;
+  // The id of the key that the peer has proven to hold, with a zero byte at its end; empty if none.
+  char peer_key_id[JSP_KEY_ID_TEXT];
+  // Zero.
+  uint8_t reserved[6];
+  // The largest message that the peer accepts.
+  uint64_t max_message_size;
+} JspConnInfo;
+
+// Why a connection ended.
+typedef struct JspCloseReason {
+  // `sizeof(JspCloseReason)`.
+  uint32_t size;
+  // One of the errors from `JSP_ERROR_LOCALLY_CLOSED` on.
+  JspError error;
+  // The application's code for `..._CLOSED` and `..._REFUSED`, the protocol's for `..._PEER_ERROR` and
+  // `..._PROTOCOL`, otherwise 0.
+  uint64_t code;
+  // For `JSP_ERROR_IDLE_TIMEOUT` and `JSP_ERROR_NO_ANSWER`: the time that passed.
+  uint64_t after_ns;
+  // Bytes of `reason`.
+  uint32_t reason_len;
+  // What the peer gave as a reason, as it came.
+  uint8_t reason[JSP_REASON_LEN];
+  // For `JSP_ERROR_KEY_MISMATCH`: the trusted key's id, with a zero byte at its end.
+  char expected_key_id[JSP_KEY_ID_TEXT];
+  // For `JSP_ERROR_KEY_MISMATCH`: the id of the key that answered. Not proven: whoever is on the path could have
+  // sent it.
+  char found_key_id[JSP_KEY_ID_TEXT];
+} JspCloseReason;
 
 // A received datagram, or several of one size: bytes `offset` to `offset + len` of a buffer.
 typedef struct JspDatagram {
@@ -974,6 +975,18 @@ JspError jsp_listener_close(struct JspListener *listener);
 // Pointers:
 // `listener` is `NULL` or a handle that was not freed, and no other call uses it.
 void jsp_listener_free(struct JspListener *listener);
+
+// Checks settings, and says in words what is wrong with them, with a zero byte at the end: 256 bytes are always enough.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT` if `jsp_endpoint_new` would refuse them, and then `*len` is the length of the
+// text, 0 if a field has a value that it cannot have; `JSP_ERROR_BUFFER_TOO_SMALL`; `JSP_ERROR_STRUCT_SIZE`.
+//
+// Pointers:
+// `config` and what it points to may be read, `out` written for `capacity` bytes, and `len`.
+JspError jsp_config_check(const struct JspConfig *config,
+                          char *out,
+                          size_t capacity,
+                          size_t *len);
 
 // Tells what a connection is. Before it is connected some of it is not known.
 //

@@ -3,11 +3,14 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use jsp_proto::{AcceptPolicy, ClientAuth, ClientConfig, Config, KemJobs, KeyFetch, KeyId, RetryPolicy, SecretKey};
+use jsp_proto::{
+    AcceptPolicy, ClientAuth, ClientConfig, Config, ConfigBuilder, KemJobs, KeyFetch, KeyId, RetryPolicy, SecretKey,
+};
 
+use crate::guard::catch;
 use crate::keys::{JSP_PUBLIC_KEY_LEN, parse_key_id, public_key};
 pub use crate::memory::JspBytes;
-use crate::memory::{Sized32, bytes, copied, copied_if_any, elements, read};
+use crate::memory::{Sized32, bytes, copied, copied_if_any, elements, put, put_text, read};
 use crate::status::{JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_NULL, JspError};
 
 /// The server shows its public key to clients that know its key id; to others it stays silent.
@@ -27,14 +30,15 @@ pub const JSP_ACCEPT_AUTO: u32 = 0;
 /// The program is asked: `JSP_EVENT_INCOMING`.
 pub const JSP_ACCEPT_ASK: u32 = 1;
 
-/// A client may prove a key of its own, or stay anonymous.
+/// A client may prove a key of its own, or stay anonymous. One that offers to prove something is let in by a program that
+/// is asked (`JSP_ACCEPT_ASK`) and gives the key to `jsp_incoming_accept`; otherwise it is refused.
 pub const JSP_CLIENT_AUTH_OPTIONAL: u32 = 0;
-/// A client must prove a key of its own or a pre-shared key.
+/// A client must prove a key of its own or a pre-shared key. Needs `JSP_ACCEPT_ASK`.
 pub const JSP_CLIENT_AUTH_REQUIRED: u32 = 1;
 
 /// Public-key work runs inside the calls.
 pub const JSP_KEM_INLINE: u32 = 0;
-/// Public-key work is handed out: `jsp_endpoint_take_job`.
+/// A server's public-key work is handed out: `jsp_endpoint_take_job`.
 pub const JSP_KEM_HANDED_OUT: u32 = 1;
 
 /// Nobody was named: only servers on the loopback address can be reached.
@@ -98,7 +102,7 @@ pub struct JspConfig {
     pub send_buffer: u64,
     /// The same for one stream.
     pub stream_send_buffer: u64,
-    /// Streams of each type that the peer may have open.
+    /// Streams of each type that the peer may have open: at least 4. Default 100.
     pub max_streams: u64,
     /// The largest message that is accepted. Default 65536.
     pub max_message_size: u64,
@@ -188,8 +192,43 @@ fn short(number: u32) -> Result<u64, JspError> {
 /// # Safety
 /// As the fields say.
 pub(crate) unsafe fn endpoint_config(config: *const JspConfig) -> Result<Config, JspError> {
+    // SAFETY: the caller's promise.
+    unsafe { endpoint_builder(config) }?.build().map_err(|_| JSP_ERROR_INVALID_ARGUMENT)
+}
+
+/// Checks settings, and says in words what is wrong with them, with a zero byte at the end: 256 bytes are always enough.
+///
+/// Errors: `JSP_ERROR_INVALID_ARGUMENT` if `jsp_endpoint_new` would refuse them, and then `*len` is the length of the
+/// text, 0 if a field has a value that it cannot have; `JSP_ERROR_BUFFER_TOO_SMALL`; `JSP_ERROR_STRUCT_SIZE`.
+///
+/// # Safety
+/// `config` and what it points to may be read, `out` written for `capacity` bytes, and `len`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jsp_config_check(
+    config: *const JspConfig,
+    out: *mut c_char,
+    capacity: usize,
+    len: *mut usize,
+) -> JspError {
+    catch(|| {
+        // SAFETY: the caller's promise.
+        unsafe { put(len, 0) }?;
+        // SAFETY: the caller's promise.
+        let Err(error) = unsafe { endpoint_builder(config) }?.build() else { return Ok(()) };
+        let text = error.to_string();
+        // SAFETY: the caller's promise.
+        unsafe { put(len, text.len()) }?;
+        // SAFETY: the caller's promise.
+        unsafe { put_text(&text, out, capacity) }?;
+        Err(JSP_ERROR_INVALID_ARGUMENT)
+    })
+}
+
+/// # Safety
+/// As the fields say.
+unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, JspError> {
     if config.is_null() {
-        return Ok(Config::default());
+        return Ok(Config::builder());
     }
     // SAFETY: the caller's promise.
     let given = unsafe { read(config) }?;
@@ -252,8 +291,7 @@ pub(crate) unsafe fn endpoint_config(config: *const JspConfig) -> Result<Config,
     builder = set_both(builder, [given.max_receive_window, given.max_stream_receive_window], |b, c, s| {
         b.max_receive_window(c, s)
     })?;
-    builder = set_both(builder, [given.send_buffer, given.stream_send_buffer], |b, c, s| b.send_buffer(c, s))?;
-    builder.build().map_err(|_| JSP_ERROR_INVALID_ARGUMENT)
+    set_both(builder, [given.send_buffer, given.stream_send_buffer], |b, c, s| b.send_buffer(c, s))
 }
 
 /// The client's configuration that the program's structure stands for; the default one for `NULL`.
@@ -304,4 +342,34 @@ unsafe fn key_ids(ids: *const *const c_char, len: usize) -> Result<Vec<KeyId>, J
     let ids = unsafe { elements(ids, len) }?;
     // SAFETY: the caller's promise.
     ids.iter().map(|&id| unsafe { parse_key_id(id) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+    use crate::status::{JSP_ERROR_BUFFER_TOO_SMALL, JSP_ERROR_OK};
+
+    #[test]
+    fn a_refused_setting_is_named() {
+        // SAFETY: all zeros are the defaults.
+        let mut config: JspConfig = unsafe { std::mem::zeroed() };
+        config.size = size_of::<JspConfig>() as u32;
+        let (mut out, mut len) = ([0; 256], 9);
+        let mut check = |config: &JspConfig, capacity| {
+            // SAFETY: the pointers are as described.
+            let error = unsafe { jsp_config_check(config, out.as_mut_ptr(), capacity, &mut len) };
+            // SAFETY: nothing else writes there.
+            (error, len, unsafe { CStr::from_ptr(out.as_ptr()) }.to_str().expect("ASCII").to_owned())
+        };
+        assert_eq!(check(&config, 256), (JSP_ERROR_OK, 0, String::new()));
+        config.max_streams = 1;
+        let (error, len, text) = check(&config, 256);
+        assert_eq!((error, text.len()), (JSP_ERROR_INVALID_ARGUMENT, len));
+        assert!(text.contains("streams"), "{text}");
+        assert_eq!(check(&config, 5).0, JSP_ERROR_BUFFER_TOO_SMALL);
+        config.kem = 7;
+        assert_eq!(check(&config, 256).0, JSP_ERROR_INVALID_ARGUMENT);
+    }
 }

@@ -7,7 +7,7 @@ use jsp_proto::{KeyId, PublicKey, SecretKey};
 
 use crate::guard::catch;
 use crate::memory::{bytes, bytes_mut, copied, put_text, text};
-use crate::status::{JSP_ERROR_INVALID_KEY, JSP_ERROR_INVALID_KEY_ID, JSP_ERROR_SYSTEM, JspError};
+use crate::status::{JSP_ERROR_INVALID_KEY, JSP_ERROR_INVALID_KEY_ID, JSP_ERROR_NULL, JSP_ERROR_SYSTEM, JspError};
 
 /// Bytes of the seed that a secret key is made of.
 pub const JSP_SEED_LEN: usize = 32;
@@ -106,7 +106,10 @@ pub unsafe extern "C" fn jsp_key_id_check(key_id: *const c_char) -> JspError {
 /// `key_id` is `NULL` or ends with a zero byte.
 pub(crate) unsafe fn parse_key_id(key_id: *const c_char) -> Result<KeyId, JspError> {
     // SAFETY: the caller's promise.
-    unsafe { text(key_id) }?.parse().map_err(|_| JSP_ERROR_INVALID_KEY_ID)
+    match unsafe { text(key_id) } {
+        Err(JSP_ERROR_NULL) => Err(JSP_ERROR_NULL),
+        text => text.ok().and_then(|text| text.parse().ok()).ok_or(JSP_ERROR_INVALID_KEY_ID),
+    }
 }
 
 pub(crate) fn public_key(bytes: &[u8]) -> Result<PublicKey, JspError> {

@@ -159,10 +159,10 @@ pub(crate) unsafe fn copy_out(parts: [&[u8]; 2], out: *mut u8, capacity: usize, 
 /// # Safety
 /// `out` is `NULL` or points to `capacity` bytes.
 pub(crate) unsafe fn put_text(text: &str, out: *mut c_char, capacity: usize) -> Outcome {
-    check(out)?;
     if text.len() >= capacity {
         return Err(JSP_ERROR_BUFFER_TOO_SMALL);
     }
+    check(out)?;
     // SAFETY: the caller's promise; there is room for the text and one byte more.
     let out = unsafe { bytes_mut(out.cast(), text.len() + 1) }?;
     let (head, end) = out.split_at_mut(text.len());
