@@ -8,11 +8,11 @@ use crate::address::JspAddress;
 use crate::endpoint::{Inner, JspEndpoint, with};
 use crate::keys::JSP_KEY_ID_TEXT;
 use crate::memory::{Sized32, bytes, bytes_mut, copy_out, put, put_text, write};
-use crate::stats::nanos;
 use crate::status::{
     JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_NO_CONNECTION, JSP_ERROR_NOT_CONNECTED, JSP_ERROR_WRONG_STATE, JspError,
     Outcome, of_end,
 };
+use crate::time::nanos;
 
 /// Bytes of the reason that a peer may give for closing.
 pub const JSP_REASON_LEN: usize = 128;

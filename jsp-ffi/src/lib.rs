@@ -37,6 +37,7 @@ mod poll;
 mod stats;
 mod status;
 mod stream;
+mod time;
 
 pub use address::*;
 pub use blocking::*;

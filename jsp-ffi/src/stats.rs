@@ -1,7 +1,6 @@
 //! Counters.
 
 use std::ffi::{CStr, c_char};
-use std::time::Duration;
 
 use jsp_proto::{Conn, DropReason};
 
@@ -9,6 +8,7 @@ use crate::conn::with_conn;
 use crate::endpoint::{Inner, JspEndpoint, with};
 use crate::memory::{Sized32, write};
 use crate::status::JspError;
+use crate::time::nanos;
 
 /// Room for reasons of drops. `jsp_drop_reason_name` tells which there are.
 pub const JSP_DROP_REASONS: usize = 32;
@@ -115,10 +115,6 @@ pub struct JspConnStats {
 // SAFETY: a `u32` first; numbers take any bits.
 unsafe impl Sized32 for JspConnStats {
     const FIRST: usize = size_of::<Self>();
-}
-
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The counters of an endpoint.

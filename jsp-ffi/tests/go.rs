@@ -1,6 +1,7 @@
 //! The Go package: its own tests, run with the Go that is installed.
 
 use std::env;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::UNIX_EPOCH;
@@ -82,7 +83,8 @@ fn go(library: &Path, arguments: &[&str]) {
 fn the_go_package_passes_its_tests() {
     if let Some(missing) = missing() {
         assert!(env::var_os("CI").is_none(), "{missing} is missing");
-        println!("not run: {missing} is missing");
+        // Past the harness, which would swallow it.
+        let _ = writeln!(std::io::stderr(), "missing: {missing}: the Go package was not tested");
         return;
     }
     let library = library_dir();

@@ -8,7 +8,6 @@ use std::num::NonZeroU16;
 use std::vec;
 use std::vec::Vec;
 
-use super::shards::sort_out;
 use super::socket::{Datagrams, Outgoing, Socket};
 use crate::{ConnId, Ecn, Endpoint, Event, IncomingId, Instant, Output, Path, RecvMeta};
 
@@ -243,6 +242,16 @@ impl Pump {
     /// Batches that the socket refused and that therefore count as lost.
     pub fn send_errors(&self) -> u64 {
         self.send_errors
+    }
+}
+
+/// Gives each datagram of a received batch that belongs to another shard to `hand_over`, as a single one.
+fn sort_out(endpoint: &Endpoint, meta: RecvMeta, bytes: &[u8], hand_over: &mut dyn FnMut(u8, RecvMeta, &[u8])) {
+    let stride = meta.stride.map_or(bytes.len(), |stride| usize::from(stride.get())).max(1);
+    for datagram in bytes.chunks(stride) {
+        if let Some(shard) = endpoint.owner(datagram) {
+            hand_over(shard, RecvMeta { stride: None, ..meta }, datagram);
+        }
     }
 }
 

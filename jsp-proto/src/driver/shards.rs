@@ -113,21 +113,6 @@ impl HandoverCounter {
     }
 }
 
-/// Gives each datagram of a received batch that belongs to another shard to `hand_over`, as a single one.
-pub(super) fn sort_out(
-    endpoint: &crate::Endpoint,
-    meta: RecvMeta,
-    bytes: &[u8],
-    hand_over: &mut dyn FnMut(u8, RecvMeta, &[u8]),
-) {
-    let stride = meta.stride.map_or(bytes.len(), |stride| usize::from(stride.get())).max(1);
-    for datagram in bytes.chunks(stride) {
-        if let Some(shard) = endpoint.owner(datagram) {
-            hand_over(shard, RecvMeta { stride: None, ..meta }, datagram);
-        }
-    }
-}
-
 /// Datagrams in the order in which they came.
 #[derive(Debug, Default)]
 struct Batch {
