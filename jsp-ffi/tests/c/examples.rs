@@ -59,7 +59,12 @@ impl Drop for Server {
 
 /// Starts a server that says where it listens and with which key.
 pub(crate) fn server(program: &Path, address: &str) -> Server {
-    let mut process = Command::new(program).arg(address).stdout(Stdio::piped()).spawn().expect("the server starts");
+    let mut process = Command::new(program)
+        .arg(address)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the server starts");
     let mut line = String::new();
     let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
     stdout.read_line(&mut line).expect("the server prints a line");

@@ -33,3 +33,19 @@ fn the_shared_library_exports_what_the_header_declares() {
     assert!(exported.len() > 40, "{exported:?}");
     assert_eq!(exported, declared());
 }
+
+/// Programs ask for the library by this name when they start; it changes with the binary interface.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_shared_library_is_named_by_its_interface() {
+    use std::process::Command;
+
+    use crate::tools::{library_dir, run, say_missing, try_run};
+
+    if try_run(Command::new("readelf").arg("--version")).is_none() {
+        return say_missing("readelf", "the name in the shared library was not compared");
+    }
+    let dynamic = run(Command::new("readelf").arg("-d").arg(library_dir().join("libjsp.so")));
+    let expected = format!("[libjsp.so.{}]", jsp::JSP_ABI_VERSION);
+    assert!(dynamic.lines().any(|line| line.contains("SONAME") && line.ends_with(&expected)), "{dynamic}");
+}
