@@ -121,6 +121,7 @@ impl Drop for Link {
         let mut is_over = true;
         if let Ok(mut state) = self.shared.state.lock() {
             state.abandoned = true;
+            state.listens = false;
             state.endpoint.shutdown(AppCode::ZERO);
             is_over = state.failed.is_some() || state.endpoint.is_idle();
         }
@@ -135,6 +136,12 @@ impl Drop for Link {
 impl State {
     fn check(&self) -> Result<(), JspError> {
         self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether an endpoint that takes no clients has nothing left to do. Others are not asked: it takes a look at every
+    /// connection.
+    fn is_done(&self) -> bool {
+        !self.listens && self.endpoint.is_idle()
     }
 
     /// A connection and its channel.
@@ -201,19 +208,19 @@ impl Shared {
             let Ok(mut state) = self.state.lock() else { return Ok(()) };
             ready.iter().filter(|event| event.token() == SOCKET).for_each(|event| state.endpoint.on_ready(event));
             let mut turn = state.endpoint.turn(Budget::datagrams(TURN));
-            let was_idle = state.endpoint.is_idle();
+            let was_done = state.is_done();
             let mut happened = false;
             while let Some(event) = state.endpoint.next(&mut turn)? {
                 state.on_event(event);
                 happened = true;
             }
-            let is_idle = state.endpoint.is_idle();
-            if state.abandoned && is_idle {
+            let is_done = state.is_done();
+            if state.abandoned && is_done {
                 return Ok(());
             }
             let timeout = state.endpoint.timeout();
             drop(state);
-            if happened || is_idle != was_idle {
+            if happened || is_done != was_done {
                 self.changed.notify_all();
             }
             match poll.poll(&mut ready, timeout) {

@@ -245,9 +245,9 @@ impl Connection {
         matches!(self.life, Life::Over) && (self.discarded || !self.has_events() && !self.streams.has_unread())
     }
 
-    /// Whether time and datagrams do nothing to the connection any more; received data may still be unread.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.life, Life::Over)
+    /// Whether nothing is ever sent again on the connection, whatever arrives; received data may still be unread.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.life, Life::Draining | Life::Over)
     }
 
     pub(crate) fn is_discarded(&self) -> bool {

@@ -150,6 +150,8 @@ struct Entry {
     /// While half-open without a token: the network it counts for.
     prefix: Option<Prefix>,
     confirmed: bool,
+    /// Counted as closed.
+    closed: bool,
     memory: u64,
     /// Listed in `Endpoint::holding_credit`.
     holds_credit: bool,
@@ -248,10 +250,11 @@ impl Endpoint {
         self.connections.len()
     }
 
-    /// Whether nothing is left to do but wait for strangers: no answers to send and no connections, except such as are
-    /// over and wait for the program to read what they received. Looks at every connection.
+    /// Whether nothing is left to do but wait for strangers: no answers to send and no connections, except such as will
+    /// never send again: the peer has closed them or is gone, or they wait for the program to read what they received.
+    /// Looks at every connection.
     pub fn is_idle(&self) -> bool {
-        self.answers.is_empty() && self.connections.iter().all(|(_, entry)| entry.connection.is_over())
+        self.answers.is_empty() && self.connections.iter().all(|(_, entry)| entry.connection.is_silent())
     }
 
     /// Time never goes back: an earlier `now` counts as the latest seen.
@@ -322,8 +325,16 @@ impl Endpoint {
         if half_open {
             self.half_open.add(prefix);
         }
-        let entry =
-            Entry { connection, queued: false, half_open, prefix, confirmed: false, memory: 0, holds_credit: false };
+        let entry = Entry {
+            connection,
+            queued: false,
+            half_open,
+            prefix,
+            confirmed: false,
+            closed: false,
+            memory: 0,
+            holds_credit: false,
+        };
         let key = self.connections.insert(entry);
         self.cids.insert(cid, key);
         self.touch(key);
@@ -340,6 +351,9 @@ impl Endpoint {
         if !entry.confirmed && entry.connection.is_confirmed() {
             entry.confirmed = true;
             self.stats.connections_confirmed += 1;
+        }
+        if entry.connection.is_closed() && !core::mem::replace(&mut entry.closed, true) {
+            self.stats.connections_closed += 1;
         }
         self.queue(key);
         self.account_memory(key);
@@ -362,7 +376,7 @@ impl Endpoint {
                 self.half_open.remove(entry.prefix);
             }
             self.memory -= entry.memory;
-            self.stats.connections_closed += 1;
+            self.stats.connections_closed += u64::from(!entry.closed);
             self.release_credit();
         }
     }
