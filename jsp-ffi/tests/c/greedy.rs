@@ -9,8 +9,9 @@ use jsp_mio::{ClientConfig, Config, Conn, Endpoint, Event, MessageOptions, Strea
 /// Bytes that this client accepts for sending and has not delivered.
 const OWN_BUFFER: usize = 64 << 10;
 /// Sent before the first byte is read. A server that has read all of it cannot have sent it on: its send buffer takes
-/// 4 MiB and this client's window 256 KiB. What does not fit is in its hands or still unread there.
-const UNREAD: usize = (4 << 20) + (256 << 10) + OWN_BUFFER + (128 << 10);
+/// 4 MiB and this client's window 256 KiB. What does not fit is in its hands or still unread there, where half of its
+/// window of 256 KiB has room for certain.
+const UNREAD: usize = (4 << 20) + (256 << 10) + OWN_BUFFER + (16 << 10);
 const TOTAL: usize = UNREAD + (1 << 20);
 /// The length of a message, and of what is read and written of a stream of bytes at a time.
 const PIECE: usize = 10_000;
