@@ -22,11 +22,6 @@ impl Inner {
     pub(crate) fn conn(&mut self, now_ns: u64, id: u64) -> Result<Conn<'_>, JspError> {
         self.proto.conn(Instant::from_nanos(now_ns), ConnId::from_u64(id)).ok_or(JSP_ERROR_NO_CONNECTION)
     }
-
-    /// The connection with this id, at the latest time that the endpoint was told.
-    fn conn_as_it_is(&mut self, id: u64) -> Result<Conn<'_>, JspError> {
-        self.conn(0, id)
-    }
 }
 
 /// Works with a connection behind a handle.
@@ -41,6 +36,19 @@ pub(crate) unsafe fn with_conn(
 ) -> JspError {
     // SAFETY: the caller's promise.
     unsafe { with(endpoint, |endpoint| work(endpoint.conn(now_ns, connection)?)) }
+}
+
+/// As [`with_conn`], at the latest time that the endpoint was told: for looking at a connection.
+///
+/// # Safety
+/// As [`with_conn`].
+pub(crate) unsafe fn look(
+    endpoint: *mut JspEndpoint,
+    connection: u64,
+    work: impl FnOnce(Conn<'_>) -> Outcome,
+) -> JspError {
+    // SAFETY: the caller's promise. A time in the past counts as the latest.
+    unsafe { with_conn(endpoint, 0, connection, work) }
 }
 
 /// What a connection is.
@@ -119,8 +127,7 @@ pub unsafe extern "C" fn jsp_conn_info(
     connection: u64,
     info: *mut JspConnInfo,
 ) -> JspError {
-    let work = |endpoint: &mut Inner| {
-        let conn = endpoint.conn_as_it_is(connection)?;
+    let work = |conn: Conn<'_>| {
         let value = JspConnInfo {
             size: 0,
             is_server: u32::from(conn.side() == Side::Server),
@@ -135,7 +142,7 @@ pub unsafe extern "C" fn jsp_conn_info(
         unsafe { write(info, &value) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(endpoint, work) }
+    unsafe { look(endpoint, connection, work) }
 }
 
 /// Why a connection ended.
@@ -150,8 +157,7 @@ pub unsafe extern "C" fn jsp_conn_close_reason(
     connection: u64,
     reason: *mut JspCloseReason,
 ) -> JspError {
-    let work = |endpoint: &mut Inner| {
-        let conn = endpoint.conn_as_it_is(connection)?;
+    let work = |conn: Conn<'_>| {
         let end = conn.close_reason().ok_or(JSP_ERROR_WRONG_STATE)?;
         let (error, code) = of_end(end);
         let mut value = JspCloseReason {
@@ -187,7 +193,7 @@ pub unsafe extern "C" fn jsp_conn_close_reason(
         unsafe { write(reason, &value) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(endpoint, work) }
+    unsafe { look(endpoint, connection, work) }
 }
 
 /// Why a connection ended, in words for people, with a zero byte at the end. `*len` is the length without it. 640 bytes
@@ -205,8 +211,7 @@ pub unsafe extern "C" fn jsp_conn_close_text(
     capacity: usize,
     len: *mut usize,
 ) -> JspError {
-    let work = |endpoint: &mut Inner| {
-        let conn = endpoint.conn_as_it_is(connection)?;
+    let work = |conn: Conn<'_>| {
         let text = conn.close_reason().ok_or(JSP_ERROR_WRONG_STATE)?.to_string();
         // SAFETY: the caller's promise.
         unsafe { put(len, text.len()) }?;
@@ -214,7 +219,7 @@ pub unsafe extern "C" fn jsp_conn_close_text(
         unsafe { put_text(&text, out, capacity) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(endpoint, work) }
+    unsafe { look(endpoint, connection, work) }
 }
 
 /// The application protocol that both sides speak.
@@ -231,13 +236,12 @@ pub unsafe extern "C" fn jsp_conn_protocol(
     capacity: usize,
     len: *mut usize,
 ) -> JspError {
-    let work = |endpoint: &mut Inner| {
-        let conn = endpoint.conn_as_it_is(connection)?;
+    let work = |conn: Conn<'_>| {
         // SAFETY: the caller's promise.
         unsafe { copy_out([conn.protocol(), b""], out, capacity, len) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(endpoint, work) }
+    unsafe { look(endpoint, connection, work) }
 }
 
 /// Fills `out` with `len` bytes that only both sides of this connection know, for the purpose that `label` and `context`
@@ -259,8 +263,7 @@ pub unsafe extern "C" fn jsp_conn_export_key(
     out: *mut u8,
     len: usize,
 ) -> JspError {
-    let work = |endpoint: &mut Inner| {
-        let conn = endpoint.conn_as_it_is(connection)?;
+    let work = |conn: Conn<'_>| {
         // SAFETY: the caller's promise.
         let label = unsafe { bytes(label, label_len) }?;
         // SAFETY: the caller's promise.
@@ -270,7 +273,7 @@ pub unsafe extern "C" fn jsp_conn_export_key(
         conn.export_key(label, context, out).map_err(|_| JSP_ERROR_NOT_CONNECTED)
     };
     // SAFETY: the caller's promise.
-    unsafe { with(endpoint, work) }
+    unsafe { look(endpoint, connection, work) }
 }
 
 /// The key that a server offers to a client with `JSP_TRUST_ASK`.
@@ -288,14 +291,13 @@ pub unsafe extern "C" fn jsp_conn_offered_key(
     capacity: usize,
     len: *mut usize,
 ) -> JspError {
-    let work = |endpoint: &mut Inner| {
-        let conn = endpoint.conn_as_it_is(connection)?;
+    let work = |conn: Conn<'_>| {
         let key = conn.offered_key().ok_or(JSP_ERROR_WRONG_STATE)?;
         // SAFETY: the caller's promise.
         unsafe { copy_out([key.as_bytes(), b""], out, capacity, len) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(endpoint, work) }
+    unsafe { look(endpoint, connection, work) }
 }
 
 /// Trusts the offered key: the handshake goes on.

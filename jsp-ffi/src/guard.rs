@@ -71,6 +71,15 @@ pub(crate) unsafe fn handle<'a, T>(handle: *const T) -> Result<&'a T, JspError> 
     unsafe { handle.as_ref() }.ok_or(JSP_ERROR_NULL)
 }
 
+/// Works with what a handle stands for that any number of threads may use.
+///
+/// # Safety
+/// As [`handle`].
+pub(crate) unsafe fn share<T>(of: *const T, work: impl FnOnce(&T) -> Outcome) -> JspError {
+    // SAFETY: the caller's promise.
+    catch(|| work(unsafe { handle(of) }?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

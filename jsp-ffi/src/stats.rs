@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 
 use jsp_proto::{Conn, DropReason};
 
-use crate::conn::with_conn;
+use crate::conn::look;
 use crate::endpoint::{Inner, JspEndpoint, with};
 use crate::memory::{Sized32, write};
 use crate::status::JspError;
@@ -156,13 +156,10 @@ pub unsafe extern "C" fn jsp_endpoint_stats(endpoint: *mut JspEndpoint, stats: *
 /// library.
 #[unsafe(no_mangle)]
 pub extern "C" fn jsp_drop_reason_name(index: u32) -> *const c_char {
-    let name = DropReason::ALL
-        .get(index as usize)
-        .and_then(|reason| NAMES.iter().find(|name| name.to_bytes() == reason.name().as_bytes()));
-    name.map_or(std::ptr::null(), |name| name.as_ptr())
+    NAMES.get(index as usize).map_or(std::ptr::null(), |name| name.as_ptr())
 }
 
-/// The names with a zero byte at their ends.
+/// The names of all reasons in their order, with a zero byte at their ends.
 const NAMES: &[&CStr] = &[
     c"empty",
     c"malformed",
@@ -203,7 +200,7 @@ pub unsafe extern "C" fn jsp_conn_stats(
         unsafe { write(stats, &value) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with_conn(endpoint, 0, connection, work) }
+    unsafe { look(endpoint, connection, work) }
 }
 
 impl From<&jsp_proto::ConnStats> for JspConnStats {

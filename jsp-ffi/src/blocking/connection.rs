@@ -12,7 +12,7 @@ use super::channel::{Class, Mode};
 use super::link::{Deadline, Link, State, deadline};
 use super::target::{any_address, resolve};
 use crate::config::{JspClientConfig, client_config};
-use crate::guard::{catch, handle};
+use crate::guard::{catch, share};
 use crate::keys::{JSP_KEY_ID_TEXT, parse_key_id};
 use crate::memory::{bytes, bytes_mut, check, put, put_text, text};
 use crate::stats::JspConnStats;
@@ -71,15 +71,6 @@ impl JspConnection {
     }
 }
 
-/// Works with the connection behind a handle.
-///
-/// # Safety
-/// `connection` is `NULL` or a handle that was not freed.
-unsafe fn with(connection: *const JspConnection, work: impl FnOnce(&JspConnection) -> Outcome) -> JspError {
-    // SAFETY: the caller's promise.
-    catch(|| work(unsafe { handle(connection) }?))
-}
-
 /// Why a connection is over, if it is.
 fn ended(state: &mut State, id: ConnId) -> Result<(), JspError> {
     match state.channels.get(&id) {
@@ -111,7 +102,7 @@ pub unsafe extern "C" fn jsp_connection_pin(connection: *mut JspConnection, key_
         set_client(connection, ClientConfig::fingerprints([id]))
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// Sets everything about the outgoing connection: trust, an identity, a pre-shared key, a token. Before
@@ -131,7 +122,7 @@ pub unsafe extern "C" fn jsp_connection_configure(
         set_client(connection, unsafe { client_config(client) }?)
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 fn set_client(connection: &JspConnection, client: ClientConfig) -> Outcome {
@@ -157,17 +148,17 @@ pub unsafe extern "C" fn jsp_connection_connect(connection: *mut JspConnection, 
         let mut stage = connection.stage()?;
         let Stage::New(client) = &*stage else { return Err(JSP_ERROR_WRONG_STATE) };
         let client = pin.map_or_else(|| client.clone(), |pin| ClientConfig::fingerprints([pin]));
-        let share = HANDSHAKE / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-        let link = bind(addresses[0], share)?;
+        let link = bind(addresses[0], addresses.len())?;
         *stage = Stage::Bound(client, addresses, link);
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
-/// A socket that reaches `remote`, and its thread.
-fn bind(remote: SocketAddr, handshake: Duration) -> Result<Arc<Link>, JspError> {
+/// A socket that reaches `remote`, and its thread. One of so many addresses gets its share of the time.
+fn bind(remote: SocketAddr, addresses: usize) -> Result<Arc<Link>, JspError> {
+    let handshake = HANDSHAKE / u32::try_from(addresses).unwrap_or(u32::MAX);
     let config = Config::builder().handshake_timeout(handshake).build().map_err(|_| JSP_ERROR_INVALID_ARGUMENT)?;
     let socket = system::bind(any_address(remote)).map_err(|_| JSP_ERROR_SYSTEM)?;
     Link::start(socket, config, false).map_err(|_| JSP_ERROR_SYSTEM)
@@ -197,16 +188,15 @@ pub unsafe extern "C" fn jsp_connection_handshake(connection: *mut JspConnection
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// Tries one address after the other.
 fn reach(client: &ClientConfig, addresses: &[SocketAddr], first: Arc<Link>) -> Result<(Arc<Link>, ConnId), JspError> {
-    let share = HANDSHAKE / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     let mut bound = Some(first);
     let mut failure = JSP_ERROR_NOT_CONNECTED;
     for &address in addresses {
-        let link = bound.take().map_or_else(|| bind(address, share), Ok)?;
+        let link = bound.take().map_or_else(|| bind(address, addresses.len()), Ok)?;
         match attempt(&link, client, address) {
             Ok(id) => return Ok((link, id)),
             Err(error) => failure = error,
@@ -244,7 +234,7 @@ pub unsafe extern "C" fn jsp_connection_session_id(connection: *const JspConnect
         })
     };
     // SAFETY: the caller's promise.
-    match unsafe { with(connection, work) } {
+    match unsafe { share(connection, work) } {
         JSP_ERROR_OK => u64::from_be_bytes(id),
         _ => 0,
     }
@@ -281,7 +271,7 @@ pub unsafe extern "C" fn jsp_connection_open_stream(
         unsafe { put(stream, Class { delivery, priority }.number()) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// For how long messages of `JSP_DELIVERY_MODE_PARTIALLY_RELIABLE` are worth sending, from the call that sends them:
@@ -301,7 +291,7 @@ pub unsafe extern "C" fn jsp_connection_set_ttl(connection: *mut JspConnection, 
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// Sends a message on a stream of `jsp_connection_open_stream`, or on one that a message came from. Blocks while there
@@ -343,7 +333,7 @@ pub unsafe extern "C" fn jsp_connection_send(
         })
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// Receives the next message of any stream. `*stream`, unless `NULL`, is the number of the stream it came from: an answer
@@ -392,7 +382,7 @@ pub unsafe extern "C" fn jsp_connection_recv(
         unsafe { put(stream, number) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// What a timeout in milliseconds means.
@@ -426,7 +416,7 @@ pub unsafe extern "C" fn jsp_connection_close(connection: *mut JspConnection) ->
         if end == JSP_ERROR_LOCALLY_CLOSED { Ok(()) } else { Err(end) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// Why the connection is over, in words for people, with a zero byte at the end; 640 bytes are always enough.
@@ -455,7 +445,7 @@ pub unsafe extern "C" fn jsp_connection_close_text(
         unsafe { put_text(&text, out, capacity) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// The id of the key that the peer has proven to hold, with a zero byte at its end, into `out` (`JSP_KEY_ID_TEXT`
@@ -475,7 +465,7 @@ pub unsafe extern "C" fn jsp_connection_peer_key_id(connection: *const JspConnec
         unsafe { put_text(&key_id.ok_or(JSP_ERROR_WRONG_STATE)?.to_string(), out, JSP_KEY_ID_TEXT) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// The connection in numbers.
@@ -493,7 +483,7 @@ pub unsafe extern "C" fn jsp_connection_stats(connection: *const JspConnection, 
         unsafe { crate::memory::write(stats, &JspConnStats::from(&value)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(connection, work) }
+    unsafe { share(connection, work) }
 }
 
 /// Frees a connection; `NULL` does nothing. One that was not closed is closed in the background, and delivers what was

@@ -159,6 +159,14 @@ impl State {
         }
     }
 
+    /// Wants no more clients, and none of those that nobody has accepted.
+    pub(super) fn stop_listening(&mut self) {
+        self.listens = false;
+        while let Some(id) = self.arrived.pop_front() {
+            self.forget(id);
+        }
+    }
+
     fn on_event(&mut self, event: Event) {
         let Event::Connection(id, event) = event else { return };
         let Some(mut conn) = self.endpoint.conn(id) else { return };

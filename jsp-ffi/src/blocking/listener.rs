@@ -12,12 +12,10 @@ use super::connection::{JspConnection, give_up};
 use super::link::{Link, deadline};
 use super::target::resolve;
 use crate::address::JSP_ADDRESS_TEXT;
-use crate::guard::{catch, handle};
+use crate::guard::{catch, share};
 use crate::keys::JSP_KEY_ID_TEXT;
 use crate::memory::{check, copied, put, put_text, text};
-use crate::status::{
-    JSP_ERROR_CLOSED, JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_POISONED, JSP_ERROR_SYSTEM, JspError, Outcome,
-};
+use crate::status::{JSP_ERROR_CLOSED, JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_POISONED, JSP_ERROR_SYSTEM, JspError};
 
 /// How long closing a listener may take.
 const CLOSE: Duration = Duration::from_secs(15);
@@ -35,15 +33,6 @@ impl JspListener {
     fn link(&self) -> Result<Arc<Link>, JspError> {
         self.link.lock().map_err(|_| JSP_ERROR_POISONED)?.clone().ok_or(JSP_ERROR_CLOSED)
     }
-}
-
-/// Works with the listener behind a handle.
-///
-/// # Safety
-/// `listener` is `NULL` or a handle that was not freed.
-unsafe fn with(listener: *const JspListener, work: impl FnOnce(&JspListener) -> Outcome) -> JspError {
-    // SAFETY: the caller's promise.
-    catch(|| work(unsafe { handle(listener) }?))
 }
 
 /// Binds `HOST:PORT` (port 0: the system chooses) and serves clients there. `seed`, `JSP_SEED_LEN` bytes that nobody else
@@ -94,7 +83,7 @@ pub unsafe extern "C" fn jsp_listener_address(listener: *const JspListener, out:
         unsafe { put_text(&listener.address.to_string(), out, JSP_ADDRESS_TEXT) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(listener, work) }
+    unsafe { share(listener, work) }
 }
 
 /// The id of its key, which clients pin, with a zero byte at its end, into `out` (`JSP_KEY_ID_TEXT` bytes).
@@ -108,7 +97,7 @@ pub unsafe extern "C" fn jsp_listener_key_id(listener: *const JspListener, out: 
         unsafe { put_text(&listener.key_id, out, JSP_KEY_ID_TEXT) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(listener, work) }
+    unsafe { share(listener, work) }
 }
 
 /// The next client's connection, the program's to free with `jsp_connection_free`. Blocks for at most `timeout_ms`; a
@@ -136,7 +125,7 @@ pub unsafe extern "C" fn jsp_listener_accept(
         unsafe { put(connection, JspConnection::open(link, id)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { with(listener, work) }
+    unsafe { share(listener, work) }
 }
 
 /// Takes no more clients, delivers everything that was sent on its connections, closes them, and blocks until that is
@@ -151,17 +140,14 @@ pub unsafe extern "C" fn jsp_listener_close(listener: *mut JspListener) -> JspEr
     let work = |listener: &JspListener| {
         let link = listener.link.lock().map_err(|_| JSP_ERROR_POISONED)?.take().ok_or(JSP_ERROR_CLOSED)?;
         link.with(|state| {
-            state.listens = false;
             state.endpoint.shutdown(AppCode::ZERO);
-            while let Some(id) = state.arrived.pop_front() {
-                state.forget(id);
-            }
+            state.stop_listening();
             Ok(())
         })?;
         link.wait(deadline(CLOSE), |state| Ok(state.endpoint.is_idle().then_some(())))
     };
     // SAFETY: the caller's promise.
-    unsafe { with(listener, work) }
+    unsafe { share(listener, work) }
 }
 
 /// Frees a listener; `NULL` does nothing. Takes no more clients; connections that were accepted go on.
@@ -177,10 +163,7 @@ pub unsafe extern "C" fn jsp_listener_free(listener: *mut JspListener) {
         // SAFETY: it was made by `Box::into_raw`, and the caller's promise.
         let listener = unsafe { Box::from_raw(listener) };
         listener.link()?.with(|state| {
-            state.listens = false;
-            while let Some(id) = state.arrived.pop_front() {
-                state.forget(id);
-            }
+            state.stop_listening();
             Ok(())
         })
     });

@@ -11,7 +11,7 @@ use jsp_tokio::{AppCode, ClientConfig, Config, Endpoint, KeyFetch, KeyId, Secret
 use tokio::runtime::Runtime;
 
 use crate::examples::{Server, client, example, server};
-use crate::tools::{Compiler, crate_dir, empty_dir, library_dir, run, say_missing, try_run};
+use crate::tools::{Compiler, crate_dir, empty_dir, go, run, say_missing, try_run};
 
 /// What clients send: several messages, one of them larger than a datagram.
 fn lines() -> Vec<String> {
@@ -71,11 +71,7 @@ fn go_example(name: &str, dir: &Path) -> Option<PathBuf> {
         return None;
     }
     let program = dir.join(format!("go_{name}"));
-    let package = format!("./examples/{name}");
-    let mut build = Command::new("go");
-    build.args([OsStr::new("build"), OsStr::new("-o"), program.as_os_str(), OsStr::new(&package)]);
-    build.current_dir(crate_dir().join("go")).env("CGO_LDFLAGS", format!("-L{}", library_dir().display()));
-    run(&mut build);
+    run(go("build").arg("-o").arg(&program).arg(format!("./examples/{name}")));
     Some(program)
 }
 

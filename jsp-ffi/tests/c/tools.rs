@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::UNIX_EPOCH;
 
 /// Every C file must compile with these.
 const STRICT: [&str; 6] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1"];
@@ -32,6 +33,24 @@ pub(crate) fn library_dir() -> PathBuf {
     let mut dirs = test.ancestors().skip(1).take(2);
     let dir = dirs.find(|dir| dir.join("libjsp.a").is_file());
     dir.expect("cargo builds libjsp.a beside the tests of its crate").to_owned()
+}
+
+/// The Go package.
+pub(crate) fn go_package() -> PathBuf {
+    crate_dir().join("go")
+}
+
+/// A command of `go` in the package, such as `test`, with the library that was built together with this test.
+pub(crate) fn go(command: &str) -> Command {
+    let library = library_dir();
+    let changed = library.join("libjsp.a").metadata().and_then(|data| data.modified()).expect("the library");
+    let mut go = Command::new("go");
+    go.current_dir(go_package()).arg(command);
+    // The go command does not notice that a library has changed; a flag that does nothing makes it link again.
+    go.arg(format!("-ldflags=-X=main.library={:?}", changed.duration_since(UNIX_EPOCH).unwrap_or_default()));
+    go.env("CGO_ENABLED", "1").env("CGO_LDFLAGS", format!("-L{}", library.display()));
+    go.env("GOTOOLCHAIN", "local").env("GOPROXY", "off");
+    go
 }
 
 /// An empty directory for one test.

@@ -177,10 +177,7 @@ impl Pump {
         if self.outgoing.is_some() {
             return Step::Send;
         }
-        let batch = (OUTBOX / self.datagram).clamp(1, max_segments.max(1)) * self.datagram;
-        let whole = self.outbox.len();
-        let out = self.outbox.get_mut(..batch.min(whole)).unwrap_or_default();
-        match endpoint.poll_batch(now, out, max_segments) {
+        match endpoint.poll_batch(now, &mut self.outbox, max_segments) {
             Output::Event(id, event) => Step::Event(id, event),
             Output::Incoming(id) => Step::Incoming(id),
             Output::Transmit(transmit) => {
@@ -192,7 +189,7 @@ impl Pump {
             Output::NeedBuffer { len } => {
                 // Cannot happen while the buffer holds one datagram of the configured size; growing keeps it true.
                 self.datagram = self.datagram.max(len);
-                self.outbox.resize(whole.max(len), 0);
+                self.outbox.resize(self.outbox.len().max(len), 0);
                 Step::Idle { wake_at: Some(now) }
             }
             Output::Idle { wake_at, .. } => Step::Idle { wake_at },
