@@ -1,24 +1,30 @@
 //! One direction between two nodes: what it does to datagrams.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jsp_proto::{Ecn, Instant};
 
+use super::bottleneck::BottleneckId;
 use super::rng::Rng;
 
 /// How one direction of a path treats datagrams. Everything is off by default: no delay, no limit, no loss.
 ///
-/// A datagram passes in this order: MTU, scripted drops, the bottleneck's queue (drop-tail, then ECN marking), the
-/// time it takes at the link's rate, random and burst loss, corruption, delay with jitter, reordering, duplication.
-/// Sizes are UDP payload bytes.
+/// A datagram passes in this order: MTU, scripted drops, the policer, the bottleneck's queue (drop-tail, then ECN
+/// marking), the time it takes at the link's rate, random and burst loss, corruption, delay with jitter, reordering,
+/// duplication. With [`loss_first`](Self::loss_first) the losses come before the queue. Sizes are UDP payload bytes. A
+/// [`Bottleneck`](super::Bottleneck) that several links share takes the place of a
+/// link's own queue and rate.
 #[derive(Clone, Debug, Default)]
 pub struct Link {
     delay: Duration,
     jitter: Duration,
     rate: Option<u64>,
     queue: Option<u64>,
+    policer: Option<Policer>,
+    overhead: u64,
     loss: f64,
+    loss_first: bool,
     burst: Option<Burst>,
     reorder: f64,
     reorder_by: Duration,
@@ -26,7 +32,15 @@ pub struct Link {
     corrupt: f64,
     mtu: Option<usize>,
     mark_above: Option<u64>,
+    via: Option<BottleneckId>,
     script: BTreeSet<u64>,
+}
+
+/// A token bucket: bits per second, and how many bytes it holds.
+#[derive(Clone, Copy, Debug)]
+struct Policer {
+    rate: u64,
+    burst: u64,
 }
 
 /// The two-state model of Gilbert and Elliott: everything is lost in the bad state, nothing in the good one.
@@ -75,10 +89,33 @@ impl Link {
         self
     }
 
+    /// A token bucket that holds `burst_bytes` and fills at this rate: drops what exceeds it, and lets nothing wait.
+    #[must_use]
+    pub fn policer(mut self, bits_per_second: u64, burst_bytes: u64) -> Self {
+        self.policer = (bits_per_second > 0).then_some(Policer { rate: bits_per_second, burst: burst_bytes });
+        self
+    }
+
     /// Probability that a datagram is lost, independently of all others.
     #[must_use]
     pub fn loss(mut self, probability: f64) -> Self {
         self.loss = probability;
+        self
+    }
+
+    /// Random and burst loss strike in front of the bottleneck, as with netem: what is lost takes none of its rate.
+    /// Default: behind it, as on a radio link.
+    #[must_use]
+    pub fn loss_first(mut self) -> Self {
+        self.loss_first = true;
+        self
+    }
+
+    /// Bytes of headers that each datagram takes of the link's own rate and queue beside its payload: 28 for IPv4 and
+    /// UDP. Default: 0.
+    #[must_use]
+    pub fn overhead(mut self, bytes: u64) -> Self {
+        self.overhead = bytes;
         self
     }
 
@@ -126,6 +163,19 @@ impl Link {
         self
     }
 
+    /// Leads through a bottleneck of the same simulation, instead of the link's own rate, queue and marking. The
+    /// datagrams that leave it get what is left of this link: loss, corruption, delay and so on, as they are then.
+    #[must_use]
+    pub fn via(mut self, bottleneck: BottleneckId) -> Self {
+        self.via = Some(bottleneck);
+        self
+    }
+
+    /// The bottleneck, if it leads through one.
+    pub(crate) fn bottleneck(&self) -> Option<BottleneckId> {
+        self.via
+    }
+
     /// Drops the datagrams with these numbers; the first one sent in this direction has number 0.
     #[must_use]
     pub fn drop_numbers(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
@@ -151,10 +201,12 @@ pub struct LinkStats {
     pub delivered: u64,
     /// Their bytes.
     pub delivered_bytes: u64,
-    /// Lost by [`Link::loss`] or [`Link::burst_loss`].
+    /// Lost by [`Link::loss`] or [`Link::burst_loss`], or for good by a wireless bottleneck.
     pub lost: u64,
-    /// Dropped because the queue was full.
+    /// Dropped because the queue was full, or by the management of a bottleneck's queue.
     pub overflowed: u64,
+    /// Dropped by [`Link::policer`].
+    pub policed: u64,
     /// Dropped because they were longer than the MTU.
     pub too_long: u64,
     /// Dropped by the script or by the tap.
@@ -167,7 +219,7 @@ pub struct LinkStats {
     pub reordered: u64,
     /// Marked "congestion experienced".
     pub marked: u64,
-    /// The most bytes that ever waited in the queue.
+    /// The most bytes that ever waited in the link's own queue.
     pub max_queued: u64,
 }
 
@@ -177,7 +229,11 @@ pub(crate) enum Fate {
     Delivered,
     TooLong,
     Scripted,
+    Policed,
     Overflowed,
+    /// Waits in a bottleneck; more is known when it leaves it.
+    Queued,
+    Managed,
     Lost,
 }
 
@@ -197,6 +253,10 @@ pub(crate) struct LinkState {
     rng: Rng,
     bad: bool,
     busy_until: Instant,
+    /// Until when what waits leaves at an earlier rate, and that rate. The current one holds after the last of them.
+    earlier_rates: VecDeque<(Instant, u64)>,
+    /// When the policer's bucket is full again.
+    bucket_full: Instant,
     last_arrival: Instant,
 }
 
@@ -208,8 +268,18 @@ impl LinkState {
             rng,
             bad: false,
             busy_until: Instant::ZERO,
+            earlier_rates: VecDeque::new(),
+            bucket_full: Instant::ZERO,
             last_arrival: Instant::ZERO,
         }
+    }
+
+    /// Treats what is sent from now on this way. What waits leaves as it would have.
+    pub(crate) fn change(&mut self, config: Link) {
+        if let Some(rate) = self.config.rate.filter(|_| config.rate != self.config.rate) {
+            self.earlier_rates.push_back((self.busy_until, rate));
+        }
+        self.config = config;
     }
 
     /// Takes the next number in this direction.
@@ -220,7 +290,8 @@ impl LinkState {
         number
     }
 
-    /// Sends one datagram; what arrives, and when, goes to `arrive`.
+    /// Sends one datagram; what arrives, and when, goes to `arrive`. [`Fate::Queued`] asks the caller to send it through
+    /// the link's bottleneck and to [`leave`](Self::leave) after that.
     pub(crate) fn send(
         &mut self,
         now: Instant,
@@ -237,11 +308,27 @@ impl LinkState {
             self.stats.scripted += 1;
             return Fate::Scripted;
         }
-        let Some((departs, ecn)) = self.enqueue(now, ecn, bytes.len()) else {
+        if !self.conforms(now, bytes.len()) {
+            self.stats.policed += 1;
+            return Fate::Policed;
+        }
+        if self.config.loss_first && self.is_lost() {
+            self.stats.lost += 1;
+            return Fate::Lost;
+        }
+        if self.config.via.is_some() {
+            return Fate::Queued;
+        }
+        let Some((departs, ecn)) = self.enqueue(now, ecn, bytes.len() as u64 + self.config.overhead) else {
             self.stats.overflowed += 1;
             return Fate::Overflowed;
         };
-        if self.is_lost() {
+        self.leave(departs, ecn, bytes, arrive)
+    }
+
+    /// The rest of the way, behind all queues.
+    pub(crate) fn leave(&mut self, departs: Instant, ecn: Ecn, bytes: &[u8], arrive: &mut dyn FnMut(Arrival)) -> Fate {
+        if !self.config.loss_first && self.is_lost() {
             self.stats.lost += 1;
             return Fate::Lost;
         }
@@ -249,13 +336,34 @@ impl LinkState {
         Fate::Delivered
     }
 
+    /// Takes tokens for a datagram, if there are enough.
+    fn conforms(&mut self, now: Instant, len: usize) -> bool {
+        let Some(Policer { rate, burst }) = self.config.policer else { return true };
+        let full = self.bucket_full.max(now) + transmission(len as u64, rate);
+        let conforms = full - now <= transmission(burst, rate);
+        if conforms {
+            self.bucket_full = full;
+        }
+        conforms
+    }
+
+    /// Bytes that wait, the rest of the one that is being sent included.
+    fn queued(&mut self, now: Instant, rate: u64) -> u64 {
+        while self.earlier_rates.front().is_some_and(|(until, _)| *until <= now) {
+            self.earlier_rates.pop_front();
+        }
+        let periods = self.earlier_rates.iter().copied().chain([(self.busy_until, rate)]);
+        let (_, bits) = periods.fold((now, 0), |(from, bits), (until, rate)| {
+            (from.max(until), bits + (until - from).as_nanos() * u128::from(rate))
+        });
+        (bits / (8 * NANOS)) as u64
+    }
+
     /// When the last bit has left the bottleneck, and how it is marked then. `None`: the queue is full.
-    fn enqueue(&mut self, now: Instant, ecn: Ecn, len: usize) -> Option<(Instant, Ecn)> {
-        const NANOS: u128 = 1_000_000_000;
+    fn enqueue(&mut self, now: Instant, ecn: Ecn, len: u64) -> Option<(Instant, Ecn)> {
         let Some(rate) = self.config.rate else { return Some((now, ecn)) };
-        let waiting = (self.busy_until - now).as_nanos();
-        let queued = (waiting * u128::from(rate) / (8 * NANOS)) as u64;
-        let total = queued + len as u64;
+        let queued = self.queued(now, rate);
+        let total = queued + len;
         // A packet in an empty queue always goes, however small the limit.
         if queued > 0 && self.config.queue.is_some_and(|limit| total > limit) {
             return None;
@@ -263,8 +371,7 @@ impl LinkState {
         self.stats.max_queued = self.stats.max_queued.max(total);
         let mark = self.config.mark_above.is_some_and(|limit| queued > limit) && ecn != Ecn::NotEct;
         self.stats.marked += u64::from(mark);
-        let takes = len as u128 * 8 * NANOS / u128::from(rate);
-        self.busy_until = self.busy_until.max(now) + Duration::from_nanos(takes as u64);
+        self.busy_until = self.busy_until.max(now) + transmission(len, rate);
         Some((self.busy_until, if mark { Ecn::Ce } else { ecn }))
     }
 
@@ -311,6 +418,14 @@ impl LinkState {
     }
 }
 
+const NANOS: u128 = 1_000_000_000;
+
+/// How long so many bytes take at this rate.
+fn transmission(bytes: u64, rate: u64) -> Duration {
+    let nanos = u128::from(bytes) * 8 * NANOS / u128::from(rate);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +453,54 @@ mod tests {
         assert_eq!(state.stats.overflowed, 2);
         assert_eq!(arrivals.iter().map(|(_, a)| a.ecn).collect::<Vec<_>>(), [Ecn::Ect0, Ecn::Ect0, Ecn::Ce]);
         assert_eq!((state.stats.max_queued, state.stats.marked), (3_000, 1));
+    }
+
+    #[test]
+    fn losses_before_the_bottleneck_take_none_of_its_rate() {
+        let link = || Link::new().rate(8_000_000).overhead(250).loss(0.5);
+        let (_, after) = pass(link(), 100, 1_000, Duration::ZERO);
+        let (before_state, before) = pass(link().loss_first(), 100, 1_000, Duration::ZERO);
+        let last = |arrivals: &[(u64, Arrival)]| arrivals.last().map(|(_, arrival)| arrival.at.as_nanos() / 1_000);
+        assert!(last(&after).is_some_and(|at| at > 115_000), "{:?}", last(&after));
+        assert_eq!(last(&before), Some(1_250 * before_state.stats.delivered));
+    }
+
+    #[test]
+    fn what_waits_keeps_the_rate_it_was_queued_at() {
+        let link = |rate| Link::new().rate(rate).queue(3_000);
+        let mut state = LinkState::new(link(800_000), Rng::new(1));
+        let send = |state: &mut LinkState, ms: u32| {
+            let mut at = None;
+            let now = Instant::ZERO + MS * ms;
+            state.send(now, 0, Ecn::NotEct, &[0; 1_000], &mut |arrival| at = Some(arrival.at.as_nanos() / 100_000));
+            at
+        };
+        // 10 ms each, and the queue is full.
+        assert_eq!([0; 4].map(|ms| send(&mut state, ms)), [Some(100), Some(200), Some(300), None]);
+        // Ten times as fast: what waits takes its time, and the queue is as full as it was.
+        state.change(link(8_000_000));
+        assert_eq!([5, 10, 10, 20, 20].map(|ms| send(&mut state, ms)), [None, Some(310), None, Some(320), None]);
+        // Slower than ever: 2000 bytes wait, and one more datagram fits.
+        state.change(link(400_000));
+        assert_eq!([30, 30, 40].map(|ms| send(&mut state, ms)), [Some(520), None, Some(720)]);
+        assert_eq!(state.stats.max_queued, 3_000);
+        state.change(link(800_000));
+        assert_eq!([72, 72].map(|ms| send(&mut state, ms)), [Some(820), Some(920)]);
+        assert!(state.earlier_rates.is_empty());
+    }
+
+    #[test]
+    fn a_policer_lets_its_rate_through_after_a_burst() {
+        // Twice as much as it lets through, for ten seconds.
+        let (state, arrivals) = pass(Link::new().policer(4_000_000, 10_000), 10_000, 1_000, MS);
+        // Twice the bucket at first: half of it is filled again meanwhile.
+        let first = arrivals.iter().enumerate().take_while(|(index, (n, _))| *index as u64 == *n).count();
+        assert!((19..=20).contains(&first), "{first}");
+        assert!((4_900..=5_100).contains(&arrivals.len()), "{}", arrivals.len());
+        assert_eq!(state.stats.policed, 10_000 - arrivals.len() as u64);
+        assert!(arrivals.iter().all(|(n, arrival)| arrival.at == Instant::ZERO + MS * *n as u32));
+        let (state, _) = pass(Link::new().policer(8_000_000, 1_000), 100, 1_000, MS);
+        assert_eq!(state.stats.policed, 0);
     }
 
     #[test]

@@ -30,12 +30,15 @@
 //! - [`Sim`] holds the hosts and the network. [`Sim::next`] gives what happens next; [`Sim::run`] hands it to
 //!   [`App`]s until they are done; [`Sim::conn`] gives a connection to act on, at any time.
 //! - [`Host`] is one endpoint with an address, or a raw host that has none and speaks in datagrams.
-//! - [`Link`] is what one direction between two hosts does to datagrams: delay, rate and queue, loss, bursts,
-//!   reordering, duplicates, corruption, MTU, ECN marks, scripted drops. [`LinkStats`] counts what it did.
+//! - [`Link`] is what one direction between two hosts does to datagrams: delay, rate and queue, policer, loss,
+//!   bursts, reordering, duplicates, corruption, MTU, ECN marks, scripted drops. [`LinkStats`] counts what it did.
+//! - [`Bottleneck`] is one rate and one queue that several links share: drop-tail, CoDel, ECN marks, wireless
+//!   retransmission, a rate that changes. [`BottleneckStats`] knows how long datagrams waited.
 //! - [`Sim::tap`] shows every datagram to a closure that may change, drop or replace it; [`Sim::inject`] lets one
 //!   arrive out of nowhere; [`Sim::rebind`] gives a host a new public address.
 //! - [`seeds`] runs a check over many seeds on all cores and prints how to replay the one that fails.
-//! - [`apps`] has senders, receivers and recorders for tests.
+//! - [`apps`] has senders, receivers and recorders for tests, and flows of other congestion controls
+//!   ([`Rival`](apps::Rival)) to compete with.
 //!
 //! # A run that fails
 //!
@@ -44,6 +47,8 @@
 //! for ever while time stands still) stops the run with a panic that names the seed.
 
 pub mod apps;
+mod bottleneck;
+mod codel;
 mod happening;
 mod host;
 mod link;
@@ -53,6 +58,7 @@ mod seeds;
 mod trace;
 mod world;
 
+pub use bottleneck::{Bottleneck, BottleneckId, BottleneckStats};
 pub use happening::{App, Happening, NodeId, TimerId};
 pub use host::Host;
 pub use link::{Link, LinkStats};

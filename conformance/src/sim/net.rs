@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use jsp_proto::{Ecn, Instant, JobDone};
 
+use super::bottleneck::{Bottleneck, BottleneckId, BottleneckState, Queued, Sent};
 use super::link::{Arrival, Fate, Link, LinkState};
 use super::rng::{Rng, mix};
 use super::trace::Trace;
@@ -45,6 +46,7 @@ pub(crate) enum Due {
     Datagram { to: NodeId, source: SocketAddr, ecn: Ecn, bytes: Vec<u8> },
     Timer(TimerId),
     Job(NodeId, JobDone),
+    Bottleneck(BottleneckId),
 }
 
 struct Entry {
@@ -77,6 +79,7 @@ pub(crate) struct Net {
     serial: u64,
     links: BTreeMap<(NodeId, NodeId), LinkState>,
     default_link: Link,
+    bottlenecks: Vec<BottleneckState>,
     addresses: BTreeMap<SocketAddr, NodeId>,
     pub(crate) trace: Trace,
     pub(crate) tap: Option<Tap>,
@@ -91,6 +94,7 @@ impl Net {
             serial: 0,
             links: BTreeMap::new(),
             default_link: Link::new(),
+            bottlenecks: Vec::new(),
             addresses: BTreeMap::new(),
             trace: Trace::new(seed),
             tap: None,
@@ -118,6 +122,27 @@ impl Net {
             let pair = (from.index() as u64) << 32 | to.index() as u64;
             LinkState::new(self.default_link.clone(), Rng::new(self.seed ^ mix(pair)))
         })
+    }
+
+    pub(crate) fn add_bottleneck(&mut self, config: Bottleneck) -> BottleneckId {
+        let index = self.bottlenecks.len();
+        self.bottlenecks.push(BottleneckState::new(config, Rng::new(self.seed ^ mix(!(index as u64)))));
+        BottleneckId::new(index)
+    }
+
+    pub(crate) fn bottleneck(&mut self, id: BottleneckId) -> &mut BottleneckState {
+        &mut self.bottlenecks[id.index()]
+    }
+
+    pub(crate) fn change_bottleneck(&mut self, now: Instant, id: BottleneckId, config: Bottleneck) {
+        self.bottleneck(id).change(now, config);
+        self.wake_bottleneck(id);
+    }
+
+    fn wake_bottleneck(&mut self, id: BottleneckId) {
+        if let Some(at) = self.bottleneck(id).due() {
+            self.schedule(at, Due::Bottleneck(id));
+        }
     }
 
     pub(crate) fn schedule(&mut self, at: Instant, due: Due) {
@@ -181,6 +206,25 @@ impl Net {
 
     fn transmit(&mut self, passing: &Passing, source: SocketAddr, bytes: &[u8]) {
         let &Passing { now, from, to, number, ecn } = passing;
+        let fate = self.pass(from, to, source, |link, arrive| link.send(now, number, ecn, bytes, arrive));
+        match self.link(from, to).config.bottleneck() {
+            Some(id) if fate == Fate::Queued => {
+                let fate = self.enqueue(id, passing, source, bytes);
+                self.note(passing, fate, bytes);
+                self.serve(now, id);
+            }
+            _ => self.note(passing, fate, bytes),
+        }
+    }
+
+    /// Lets what `send` sends on a link arrive.
+    fn pass(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        source: SocketAddr,
+        send: impl FnOnce(&mut LinkState, &mut dyn FnMut(Arrival)) -> Fate,
+    ) -> Fate {
         let mut arrivals = [None, None];
         let mut slots = arrivals.iter_mut();
         let mut arrive = |arrival| {
@@ -188,11 +232,61 @@ impl Net {
                 *slot = Some(arrival);
             }
         };
-        let fate = self.link(from, to).send(now, number, ecn, bytes, &mut arrive);
-        self.note(passing, fate, bytes);
+        let fate = send(self.link(from, to), &mut arrive);
         for Arrival { at, ecn, bytes } in arrivals.into_iter().flatten() {
             self.schedule(at, Due::Datagram { to, source, ecn, bytes });
         }
+        fate
+    }
+
+    fn enqueue(&mut self, id: BottleneckId, passing: &Passing, source: SocketAddr, bytes: &[u8]) -> Fate {
+        let &Passing { now, from, to, number, ecn } = passing;
+        let queued = Queued { from, to, number, source, ecn, marked: false, bytes: bytes.to_vec() };
+        if self.bottleneck(id).enqueue(now, queued) {
+            return Fate::Queued;
+        }
+        self.link(from, to).stats.overflowed += 1;
+        Fate::Overflowed
+    }
+
+    /// Lets a bottleneck send its next datagram if it is idle.
+    fn serve(&mut self, now: Instant, id: BottleneckId) {
+        if !self.bottleneck(id).is_idle() {
+            return;
+        }
+        for queued in self.bottleneck(id).serve(now) {
+            self.link(queued.from, queued.to).stats.overflowed += 1;
+            self.note_left(now, &queued, Fate::Managed);
+        }
+        self.wake_bottleneck(id);
+    }
+
+    /// A bottleneck may be done with a datagram.
+    pub(crate) fn leave_bottleneck(&mut self, now: Instant, id: BottleneckId) {
+        // Its rate may have changed since it asked for this.
+        if self.bottleneck(id).due() != Some(now) {
+            return;
+        }
+        match self.bottleneck(id).finish(now) {
+            Some(Sent::Passed(queued)) => {
+                let &Queued { from, to, source, ecn, marked, ref bytes, .. } = &queued;
+                self.link(from, to).stats.marked += u64::from(marked);
+                let fate = self.pass(from, to, source, |link, arrive| link.leave(now, ecn, bytes, arrive));
+                self.note_left(now, &queued, fate);
+                self.serve(now, id);
+            }
+            Some(Sent::Lost(queued)) => {
+                self.link(queued.from, queued.to).stats.lost += 1;
+                self.note_left(now, &queued, Fate::Lost);
+                self.serve(now, id);
+            }
+            None => self.wake_bottleneck(id),
+        }
+    }
+
+    fn note_left(&mut self, now: Instant, queued: &Queued, fate: Fate) {
+        let Queued { from, to, number, ecn, .. } = queued;
+        self.trace.note(now, format_args!("{from} -> {to} #{number} leaves the queue {ecn:?} {fate:?}"), &[]);
     }
 
     fn note(&mut self, passing: &Passing, fate: Fate, bytes: &[u8]) {

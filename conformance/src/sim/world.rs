@@ -9,6 +9,7 @@ use jsp_proto::{
     ClientConfig, Config, Conn, ConnId, ConnectError, Ecn, Endpoint, Event, Instant, Output, Path, RecvMeta,
 };
 
+use super::bottleneck::{Bottleneck, BottleneckId, BottleneckStats};
 use super::happening::{App, Happening, NodeId, TimerId};
 use super::host::{Host, Node};
 use super::link::{Link, LinkStats};
@@ -65,9 +66,10 @@ impl Sim {
         self.link_one_way(b, a, link);
     }
 
-    /// Uses `link` in one direction, from now on. What is under way stays under way.
+    /// Uses `link` in one direction, from now on. What is under way stays under way, and what waits in the link's own
+    /// queue leaves at the rate it was queued at; [`change_bottleneck`](Self::change_bottleneck) is different there.
     pub fn link_one_way(&mut self, from: NodeId, to: NodeId, link: Link) {
-        self.net.link(from, to).config = link;
+        self.net.link(from, to).change(link);
     }
 
     /// The link of every pair of hosts that have not exchanged a datagram and have no link of their own yet.
@@ -78,6 +80,27 @@ impl Sim {
     /// The counters of one direction.
     pub fn link_stats(&mut self, from: NodeId, to: NodeId) -> LinkStats {
         self.net.link(from, to).stats
+    }
+
+    /// Adds a bottleneck for links that lead [through it](Link::via).
+    pub fn bottleneck(&mut self, bottleneck: Bottleneck) -> BottleneckId {
+        self.net.add_bottleneck(bottleneck)
+    }
+
+    /// Gives a bottleneck another rate, limit and management, from now on. What waits stays waiting, and what is being
+    /// sent goes on at the new rate.
+    pub fn change_bottleneck(&mut self, id: BottleneckId, bottleneck: Bottleneck) {
+        self.net.change_bottleneck(self.now, id, bottleneck);
+    }
+
+    /// The counters of a bottleneck.
+    pub fn bottleneck_stats(&mut self, id: BottleneckId) -> BottleneckStats {
+        self.net.bottleneck(id).stats.clone()
+    }
+
+    /// Lets the counters of a bottleneck begin anew.
+    pub fn reset_bottleneck_stats(&mut self, id: BottleneckId) {
+        self.net.bottleneck(id).reset_stats();
     }
 
     /// Shows every datagram to `tap` before it enters its link. The tap may change, drop and replace it.
@@ -285,6 +308,10 @@ impl Sim {
         self.work(None);
         match due {
             Due::Timer(id) => Some(Happening::Timer(id)),
+            Due::Bottleneck(id) => {
+                self.net.leave_bottleneck(self.now, id);
+                None
+            }
             Due::Job(node, done) => {
                 let now = self.now;
                 self.endpoint(node).job_done(now, done);

@@ -1,4 +1,4 @@
-//! Small programs to run on a [`Sim`]: bulk transfer, timed messages, echo, latency figures.
+//! Small programs to run on a [`Sim`]: bulk transfer, timed messages, echo, latency figures, flows to compete with.
 //!
 //! They serve tests: what must not happen (wrong bytes, a message delivered twice, a connection that breaks while they
 //! work) makes them panic with a text that says what it was.
@@ -7,11 +7,13 @@ mod bulk;
 mod echo;
 mod latency;
 mod message;
+mod rival;
 
 pub use bulk::{BulkReceiver, BulkSender};
 pub use echo::Echo;
 pub use latency::Latencies;
 pub use message::{MessageSink, MessageSource};
+pub use rival::{Rival, RivalKind};
 
 use super::rng::mix;
 use super::{App, Happening, Sim};
@@ -27,6 +29,18 @@ impl<A: App> App for Background<A> {
 
     fn on(&mut self, sim: &mut Sim, happening: &Happening) {
         self.0.on(sim, happening);
+    }
+}
+
+/// An app that is never done: a run with it lasts until its limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Forever;
+
+impl App for Forever {
+    fn on(&mut self, _sim: &mut Sim, _happening: &Happening) {}
+
+    fn done(&self) -> bool {
+        false
     }
 }
 
