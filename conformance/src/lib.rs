@@ -1,6 +1,7 @@
-//! Checks of JetStreamProto: a deterministic [simulator](sim) of endpoints and networks, known answers, and the contract
-//! that every adapter keeps.
+//! Checks of JetStreamProto: a deterministic [simulator](sim) of endpoints and networks, [measurements](cc) of congestion
+//! controllers in it, known answers, and the contract that every adapter keeps.
 
+pub mod cc;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod sim;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use jsp_conformance::{vectors, wasm};
+use clap::{Args, Parser, Subcommand};
+use jsp_conformance::{cc, vectors, wasm};
 
 /// Checks of JetStreamProto against its specification.
 #[derive(Parser)]
@@ -36,6 +36,73 @@ enum Command {
         /// A binary module
         file: PathBuf,
     },
+    /// Measure the congestion controllers in the simulator and print Markdown tables.
+    ///
+    /// Everything runs in virtual time and follows from seeds: two runs print the same. Progress goes to standard
+    /// error. Compile with --release, or it takes an hour; with --features ring it takes half the time.
+    #[command(after_help = "Examples:\n  cargo run --release -p jsp-conformance -- cc-table --quick\n  \
+        cargo run --release -p jsp-conformance -- cc-table --part goodput --loss 5 --rtt 40 --rate 100 --seeds 21")]
+    CcTable(CcTable),
+}
+
+#[derive(Args)]
+struct CcTable {
+    /// Measure only this part: goodput, messages, fairness, queue, change or all; may repeat
+    #[arg(long, value_name = "PART", value_parser = part)]
+    part: Vec<Parts>,
+    /// Measure only this controller; may repeat
+    #[arg(long, value_name = "NAME", value_parser = controller)]
+    controller: Vec<String>,
+    /// Runs of each cell, with the seeds 0 to N - 1; without it each part has its own number
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+    /// A small grid and few seeds
+    #[arg(long)]
+    quick: bool,
+    /// Loss in each direction, in percent, for goodput and messages, instead of the grid; may repeat
+    #[arg(long, value_name = "PERCENT")]
+    loss: Vec<f64>,
+    /// Round-trip time in milliseconds, for goodput, instead of the grid; may repeat
+    #[arg(long, value_name = "MS")]
+    rtt: Vec<u64>,
+    /// Rate in Mbit/s, for goodput, instead of the grid; may repeat
+    #[arg(long, value_name = "MBIT")]
+    rate: Vec<u64>,
+}
+
+/// What one `--part` stands for.
+type Parts = Option<cc::Part>;
+
+fn part(name: &str) -> Result<Parts, String> {
+    let found = cc::Part::ALL.into_iter().find(|part| part.name() == name);
+    if found.is_none() && name != "all" {
+        let names: Vec<_> = cc::Part::ALL.iter().map(|part| part.name()).collect();
+        return Err(format!("the parts are {} and all", names.join(", ")));
+    }
+    Ok(found)
+}
+
+fn controller(name: &str) -> Result<String, String> {
+    if cc::controllers().iter().any(|controller| controller.name == name) {
+        return Ok(name.into());
+    }
+    let names: Vec<_> = cc::controllers().iter().map(|controller| controller.name).collect();
+    Err(format!("the controllers are {}", names.join(", ")))
+}
+
+impl CcTable {
+    fn options(self) -> cc::Options {
+        let all = self.part.contains(&None);
+        cc::Options {
+            parts: self.part.into_iter().flatten().filter(|_| !all).collect(),
+            controllers: self.controller,
+            seeds: self.seeds,
+            quick: self.quick,
+            loss: self.loss,
+            rtt: self.rtt,
+            rate: self.rate,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -66,6 +133,13 @@ fn main() -> ExitCode {
                 }
             }
         }
+        Command::CcTable(table) => match cc::run(&table.options(), &mut std::io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::from(2)
+            }
+        },
     }
 }
 
