@@ -38,8 +38,7 @@
 //! | [`Bounds::receive_memory`] | 1 GiB | 80 %: windows stop growing; 90 %: no new credit; 100 %: the connection with the most unread data closed with EXCESSIVE_LOAD |
 //! | receive windows | up to [`MAX_RECEIVE_WINDOW`], [`MAX_STREAM_RECEIVE_WINDOW`] | closed with FLOW_CONTROL |
 //! | memory of a stream's received data | 2 windows; 256 KiB while it is empty | no credit; given back |
-//! | gaps in a byte stream | 256 | packet not accepted |
-//! | gaps in a message stream | max(256, window / 1200) | packet not accepted |
+//! | gaps in a stream | max(256, window / 1200) | packet not accepted |
 //! | pieces remembered of a message stream | max(1024, window / 8) | packet not accepted |
 //! | partial messages of a connection | max(64, connection window / 1200) | packet not accepted |
 //! | packets not accepted | 1024 per second | closed with BUFFER_EXCEEDED |

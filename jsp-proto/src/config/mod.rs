@@ -83,9 +83,18 @@ pub enum KemJobs {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Congestion {
-    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    /// A model of the path, of the BBRv3 family: how much it delivers, and its round-trip time without a queue. Losses
+    /// count as congestion only with evidence of a queue; what the path loses anyway is learned and discounted.
     #[default]
+    Bbr,
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406): every loss counts as congestion.
     Cubic,
+    /// This many bytes per second, however much of it is lost. For links that carry nothing else: anywhere else it
+    /// takes the path from all others and may bring it to a standstill.
+    FixedRateWithoutCongestionControl {
+        /// Bytes of datagrams per second, at least 1.
+        bytes_per_second: u64,
+    },
 }
 
 /// What connections of either side share.
@@ -333,7 +342,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// The congestion controller. Default: [`Congestion::Cubic`].
+    /// The congestion controller. Default: [`Congestion::Bbr`].
     pub fn congestion(mut self, controller: Congestion) -> Self {
         self.config.transport.congestion = controller;
         self
@@ -386,6 +395,8 @@ impl ConfigBuilder {
         check(transport.max_ack_delay <= Duration::from_secs(1), "max_ack_delay is at most 1 s")?;
         check((1..=16 << 20).contains(&transport.max_message_size), "max_message_size is 1 byte to 16 MiB")?;
         check((4..=1 << 60).contains(&transport.max_streams), "max_streams is 4 to 2^60")?;
+        let fixed = Congestion::FixedRateWithoutCongestionControl { bytes_per_second: 0 };
+        check(transport.congestion != fixed, "a fixed rate is at least 1 byte per second")?;
         check(transport.initial_rtt > Duration::ZERO, "initial_rtt is above zero")?;
         check(transport.handshake_timeout > Duration::ZERO, "handshake_timeout is above zero")?;
         check(transport.send_buffer > 0 && transport.stream_send_buffer > 0, "send buffers are above zero")?;

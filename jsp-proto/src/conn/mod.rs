@@ -33,7 +33,7 @@ use path::PathState;
 use secure::Secure;
 pub(crate) use tx::Sent;
 
-use crate::config::{ClientConfig, Config};
+use crate::config::{ClientConfig, Config, Congestion};
 use crate::crypto::{KeyId, Secrets};
 use crate::entropy::Drbg;
 use crate::error::{TransportError, Violation};
@@ -138,6 +138,7 @@ pub(crate) struct Connection {
     /// Client: the encoded list of protocols it offered, until the server has chosen.
     offered: Box<[u8]>,
     rng: Drbg,
+    congestion: Congestion,
     stats: ConnStats,
     started: Instant,
 }
@@ -232,6 +233,7 @@ impl Connection {
             protocol: Box::default(),
             offered: Box::default(),
             rng,
+            congestion: config.transport.congestion,
             stats,
             started: now,
         }

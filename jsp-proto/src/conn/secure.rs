@@ -7,8 +7,8 @@ use core::time::Duration;
 use super::{Connection, Record};
 use crate::config::{Congestion, bounds};
 use crate::crypto::{PacketKeys, Prk, ReplayWindow, Secrets};
-use crate::recovery::{Acks, Cubic, Recovery, Settings};
-use crate::time::Instant;
+use crate::recovery::{Acks, Bbr, Controller, Cubic, Fixed, Recovery, Settings};
+use crate::time::{Instant, nanos};
 use crate::wire::Side;
 
 /// Packet protection and recovery of one connection.
@@ -23,16 +23,34 @@ pub(super) struct Secure {
 }
 
 impl Connection {
+    fn controller(&mut self, max_datagram: u16, congestion: Congestion) -> Box<dyn Controller> {
+        match congestion {
+            Congestion::Bbr => Box::new(Bbr::new(max_datagram, self.rng.u64())),
+            Congestion::Cubic => Box::new(Cubic::new(max_datagram)),
+            Congestion::FixedRateWithoutCongestionControl { bytes_per_second } => {
+                let rtt = nanos(self.config.transport.initial_rtt);
+                Box::new(Fixed::new(max_datagram, bytes_per_second, rtt))
+            }
+        }
+    }
+
+    /// Goes on with this controller.
+    pub(crate) fn set_congestion(&mut self, congestion: Congestion) {
+        self.congestion = congestion;
+        let controller = self.controller(self.stats.datagram_size, congestion);
+        if let Some(secure) = &mut self.secure {
+            secure.recovery.set_controller(controller);
+        }
+    }
+
     pub(super) fn secure_from(&mut self, now: Instant, secrets: &Secrets, rtt: Option<Duration>) -> Box<Secure> {
         let (tx, rx) = match self.side {
             Side::Client => (&secrets.client, &secrets.server),
             Side::Server => (&secrets.server, &secrets.client),
         };
-        let transport = &self.config.transport;
         let max_datagram = self.stats.datagram_size;
-        let controller = match transport.congestion {
-            Congestion::Cubic => Box::new(Cubic::new(max_datagram)),
-        };
+        let controller = self.controller(max_datagram, self.congestion);
+        let transport = &self.config.transport;
         let initial_rtt = rtt.unwrap_or(transport.initial_rtt);
         let settings = Settings { initial_rtt, ..Settings::new(max_datagram, controller) };
         Box::new(Secure {

@@ -5,7 +5,8 @@ use super::close::Life;
 use super::{Connection, Record};
 use crate::Ecn;
 use crate::crypto::TAG_LEN;
-use crate::recovery::{Flags, Permit, Recovery};
+use crate::recovery::{Fate, Flags, Permit, Recovery};
+use crate::stream::LossContext;
 use crate::time::Instant;
 use crate::wire::Cid;
 use crate::wire::cursor::Writer;
@@ -117,10 +118,10 @@ impl Connection {
         if secure.acks.due(now) && secure.recovery.permit(now, 0) == Permit::Now {
             return true;
         }
-        if !has_frames {
-            secure.recovery.set_app_limited();
+        if !has_frames && !self.insure(now) {
             return false;
         }
+        let Some(secure) = &mut self.secure else { return false };
         let headroom = if self.streams.is_outranked(now) { HEADROOM.min(secure.recovery.cwnd() / 2) } else { 0 };
         match secure.recovery.permit(now, size as u64 + headroom) {
             Permit::Now => true,
@@ -130,6 +131,18 @@ impl Connection {
             }
             Permit::Congested | Permit::RingFull => false,
         }
+    }
+
+    /// There is nothing to send. Whether copies of retransmissions fill the pause.
+    fn insure(&mut self, now: Instant) -> bool {
+        let Self { secure: Some(secure), streams, .. } = self else { return false };
+        let context = LossContext { now, srtt: secure.recovery.srtt() };
+        secure.recovery.set_app_limited(&mut |fate, record: &Record| {
+            if let (Fate::Probe, Record::Stream(record)) = (fate, record) {
+                streams.on_probe(context, record);
+            }
+        });
+        self.has_frames()
     }
 
     /// Builds and seals one packet in `slot`, whose length is the path's datagram size. `None` if no part had anything
@@ -148,6 +161,7 @@ impl Connection {
             recovery.record(Record::Ack(record));
         }
         let after_acks = w.position();
+        let retransmitted = self.streams.retransmitted();
         if may_fly {
             self.path.write(&mut w);
             if secure.acks.wants_ping() {
@@ -174,7 +188,8 @@ impl Connection {
         }
         let len = payload_at + w.position() + TAG_LEN;
         secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
-        let flags = if eliciting { Flags::DATA } else { Flags::ACK_ONLY };
+        let mut flags = if eliciting { Flags::DATA } else { Flags::ACK_ONLY };
+        flags.retransmission = self.streams.retransmitted() > retransmitted;
         recovery.commit(now, len as u16, flags, ecn);
         if eliciting {
             secure.acks.on_eliciting_sent();

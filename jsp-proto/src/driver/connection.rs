@@ -10,7 +10,7 @@ use super::message::{MessageReceiver, MessageSender, MessageStream};
 use super::state::Shared;
 use super::stream::Half;
 use crate::wire::StreamKind;
-use crate::{AppCode, ConnId, ConnStats, ConnectionError, KeyId, Side, StreamId, StreamOptions};
+use crate::{AppCode, Congestion, ConnId, ConnStats, ConnectionError, KeyId, Side, StreamId, StreamOptions};
 
 /// One connection, kept alive by its handles and those of its streams.
 #[derive(Debug)]
@@ -289,6 +289,16 @@ impl Connection {
         let mut state = self.conn.shared.lock();
         let (conn, slot) = state.connection(now, self.conn.id);
         conn.map(|conn| conn.stats()).or(slot.map(|slot| slot.stats)).unwrap_or_default()
+    }
+
+    /// Goes on with this congestion controller, which starts from nothing. Default:
+    /// [`ConfigBuilder::congestion`](crate::ConfigBuilder::congestion).
+    pub fn set_congestion(&self, controller: Congestion) {
+        self.conn.shared.act(|state, now| {
+            if let Some(mut conn) = state.connection(now, self.conn.id).0 {
+                conn.set_congestion(controller);
+            }
+        });
     }
 
     /// Fills `out`, at most 8160 bytes, with key material that both sides of this connection and nobody else can

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{ConnId, Endpoint};
+use crate::config::Congestion;
 use crate::conn::{Connection, Path};
 use crate::crypto::{KeyId, PublicKey};
 use crate::error::AppCode;
@@ -266,6 +267,14 @@ impl<'e> Conn<'e> {
     /// If this side cannot read messages from the stream.
     pub fn consume_message(&mut self, stream: StreamId) -> Result<(), RecvError> {
         self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().consume_message(stream))
+    }
+
+    // ---- sending
+
+    /// Goes on with this congestion controller, which starts from nothing. Default:
+    /// [`ConfigBuilder::congestion`](crate::ConfigBuilder::congestion).
+    pub fn set_congestion(&mut self, controller: Congestion) {
+        self.change((), |connection, _| connection.set_congestion(controller));
     }
 
     // ---- the end

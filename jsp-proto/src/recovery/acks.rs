@@ -167,9 +167,10 @@ impl Acks {
         self.immediate || self.eliciting >= THRESHOLD || self.deadline.is_some_and(|at| at <= now)
     }
 
-    /// Whether there is something to acknowledge if a packet is sent anyway.
+    /// Whether there is something to acknowledge if a packet is sent anyway. Packets that only acknowledge do not
+    /// count: a sender of bulk data would answer each of them.
     pub(crate) fn has_new(&self) -> bool {
-        self.unreported.is_some()
+        self.immediate || self.eliciting > 0 || self.deadline.is_some()
     }
 
     /// When [`due`](Self::due) becomes true by itself. `None` if it already is for another reason than time.

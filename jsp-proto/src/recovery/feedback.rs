@@ -142,6 +142,7 @@ impl<R: Copy> Recovery<R> {
             summary.late_packets += 1;
             self.late_packets += 1;
             if packet.flags.in_flight {
+                self.controller.on_packet_late(pn);
                 let distance = self.overtaken_by(pn, self.largest_acked.unwrap_or(pn));
                 self.thresholds.on_spurious(now, distance);
                 batch.undo |= self.events.on_spurious(event);

@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 pub(crate) use acks::{AckRecord, Acks};
-pub(crate) use cc::{Controller, Cubic};
+pub(crate) use cc::{Bbr, Controller, Cubic, Fixed};
 use rate::{RateSampler, SendMark};
 pub(crate) use sent::Flags;
 
@@ -48,6 +48,9 @@ const MAX_BACKOFF: u32 = 16;
 const MAX_PTO: u64 = 3_000_000_000;
 /// Silence after which memory is given back.
 const REST: u64 = 1_000_000_000;
+/// Where at least this share of packets is lost whatever is sent, retransmissions leave twice if there is room: one
+/// that is lost costs the receiver another round trip.
+const INSURED_LOSS: f64 = 0.02;
 /// Probes per timeout (RFC 9002 section 6.2.4).
 const PROBES: u8 = 2;
 
@@ -182,6 +185,10 @@ pub(crate) struct Recovery<R> {
     timer_from: Instant,
     pto_count: u32,
     probes: u8,
+    /// The first packet with a retransmission that no copy was sent of yet.
+    insured: Option<u64>,
+    /// What is being retransmitted are copies.
+    copying: bool,
     /// Nothing was sent since [`rest`](Self::rest).
     rested: bool,
     sent_packets: u64,
@@ -221,6 +228,8 @@ impl<R: Copy> Recovery<R> {
             timer_from: now,
             pto_count: 0,
             probes: 0,
+            insured: None,
+            copying: false,
             rested: true,
             sent_packets: 0,
             lost_packets: 0,
@@ -317,6 +326,9 @@ impl<R: Copy> Recovery<R> {
             self.controller.on_sent(&cc::SentSample { now, pn, bytes, in_flight, mark });
             self.pacer.on_sent(bytes);
         }
+        if flags.retransmission && !self.copying {
+            self.insured = Some(self.insured.unwrap_or(pn));
+        }
         if flags.ack_eliciting {
             self.last_eliciting = now;
             self.probes = self.probes.saturating_sub(1);
@@ -343,13 +355,32 @@ impl<R: Copy> Recovery<R> {
         (self.sent.eliciting() > 0).then(|| from.plus_nanos(nanos(self.pto())))
     }
 
-    /// The connection has nothing more to send. Ignored if that is not what limits it.
-    pub(crate) fn set_app_limited(&mut self) {
+    /// The connection has nothing more to send. Ignored if that is not what limits it. On a path that is known to lose
+    /// packets, what was retransmitted since the last call is shown as [`Fate::Probe`], to be sent a second time.
+    pub(crate) fn set_app_limited(&mut self, sink: &mut dyn FnMut(Fate, &R)) {
         let in_flight = self.sent.in_flight();
-        if in_flight.saturating_add(u64::from(self.max_datagram)) <= self.controller.cwnd() {
-            self.sampler.set_app_limited(in_flight);
-            self.controller.set_app_limited();
+        if in_flight.saturating_add(u64::from(self.max_datagram)) > self.controller.cwnd() {
+            return;
         }
+        self.copying = false;
+        if let Some(from) = self.insured.take()
+            && self.controller.background_loss() >= INSURED_LOSS
+        {
+            self.copying = true;
+            self.sent
+                .outstanding_from(from)
+                .filter(|(_, packet)| packet.flags.retransmission)
+                .for_each(|(_, packet)| self.sent.for_each_record(packet, |record| sink(Fate::Probe, record)));
+            return;
+        }
+        self.sampler.set_app_limited(in_flight);
+        self.controller.set_app_limited();
+    }
+
+    /// Goes on with another controller, which starts from nothing.
+    pub(crate) fn set_controller(&mut self, controller: Box<dyn Controller>) {
+        self.controller = controller;
+        self.events = Events::default();
     }
 
     /// The peer's max_ack_delay.

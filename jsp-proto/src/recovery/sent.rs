@@ -20,13 +20,15 @@ pub(crate) struct Flags {
     pub(crate) ack_eliciting: bool,
     /// It counts towards the congestion window.
     pub(crate) in_flight: bool,
+    /// It carries data that was declared lost.
+    pub(crate) retransmission: bool,
 }
 
 impl Flags {
     /// Frames that the peer acknowledges.
-    pub(crate) const DATA: Self = Self { ack_eliciting: true, in_flight: true };
+    pub(crate) const DATA: Self = Self { ack_eliciting: true, in_flight: true, retransmission: false };
     /// Nothing but ACK, padding excluded (RFC 9002 section 2).
-    pub(crate) const ACK_ONLY: Self = Self { ack_eliciting: false, in_flight: false };
+    pub(crate) const ACK_ONLY: Self = Self { ack_eliciting: false, in_flight: false, retransmission: false };
 }
 
 /// Where a packet is in its life.

@@ -259,7 +259,7 @@ fn the_window_does_not_grow_for_an_idle_application() {
     let mut recovery = measured();
     let before = recovery.cwnd();
     for i in 0..20 {
-        recovery.set_app_limited();
+        recovery.set_app_limited(&mut |_, _| ());
         let pn = send(&mut recovery, 100 + 100 * i);
         acked(&mut recovery, 180 + 100 * i, &[pn]);
     }

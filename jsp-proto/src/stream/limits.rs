@@ -54,7 +54,7 @@ impl Default for Limits {
 /// Each accepted message is charged this much on top of its bytes, so that tiny messages cannot grow the queue
 /// without bound.
 pub(super) const MESSAGE_OVERHEAD: u64 = 32;
-/// Gaps a stream of bytes may have.
+/// Gaps a stream may have whatever its window.
 pub(super) const MAX_GAPS: u64 = 256;
 /// Bytes of window that pay for one gap or one partial message.
 pub(super) const BYTES_PER_GAP: u64 = 1200;

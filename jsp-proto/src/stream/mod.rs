@@ -525,6 +525,11 @@ impl Streams {
         self.recv.held
     }
 
+    /// Bytes of data sent again so far.
+    pub(crate) fn retransmitted(&self) -> u64 {
+        self.retransmitted
+    }
+
     /// Counts for the application.
     pub(crate) fn stats(&self) -> StreamStats {
         StreamStats {

@@ -4,10 +4,14 @@
 //! controller only decides how much may be in flight and, if it wants, how fast. Nothing here reads a clock or keeps
 //! packets.
 
+mod bbr;
 mod cubic;
+mod fixed;
 mod hystart;
 
+pub(crate) use bbr::Bbr;
 pub(crate) use cubic::Cubic;
+pub(crate) use fixed::Fixed;
 
 use super::rate::{RateSample, SendMark};
 use crate::time::Instant;
@@ -102,6 +106,8 @@ pub(crate) trait Controller: core::fmt::Debug + Send {
     fn on_packet_lost(&mut self, _packet: &LostPacket) {}
     /// A batch of packets was declared lost.
     fn on_loss(&mut self, sample: &LossSample);
+    /// A packet declared lost has been acknowledged after all.
+    fn on_packet_late(&mut self, _pn: u64) {}
     /// Routers marked packets; called at most once per congestion event, so about once per round trip.
     /// `marked` is the increase of the peer's counter.
     fn on_ce(&mut self, now: Instant, marked: u64);
@@ -116,6 +122,10 @@ pub(crate) trait Controller: core::fmt::Debug + Send {
     /// The pacing rate in bytes per second if the controller sets it itself.
     fn pacing_rate(&self) -> Option<u64> {
         None
+    }
+    /// The share of packets that the path loses whatever is sent, as far as the controller knows.
+    fn background_loss(&self) -> f64 {
+        0.0
     }
     /// Whether the window is still doubling, which doubles the default pacing rate.
     fn in_slow_start(&self) -> bool;

@@ -163,7 +163,8 @@ impl RecvHalf {
         match &self.body {
             Body::Bytes { base, received } => {
                 let start = arrival.offset.max(*base);
-                if end <= start || (received.len_with(start..end) as u64) <= MAX_GAPS {
+                let gaps = MAX_GAPS.max(self.window.size() / BYTES_PER_GAP);
+                if end <= start || (received.len_with(start..end) as u64) <= gaps {
                     return true;
                 }
                 let low_edge = received.first().filter(|first| first.start == *base).map_or(*base, |first| first.end);

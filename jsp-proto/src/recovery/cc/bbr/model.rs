@@ -1,0 +1,171 @@
+//! What the path can carry: its bandwidth, and its round-trip time without a queue (draft-ietf-ccwg-bbr section 5.5).
+
+use super::super::super::rate::RateSample;
+use crate::time::Instant;
+
+const NANOS: u128 = 1_000_000_000;
+/// How long the floor of the round-trip time is kept without being seen again, at least half of it.
+const FLOOR_WINDOW: u64 = 10_000_000_000;
+/// A sample within this fraction of the floor has seen it.
+const NEAR: u64 = 64;
+
+/// Bandwidth of the bottleneck: the highest delivery rate of this cycle and of the one before, in bytes per second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bandwidth {
+    current: u64,
+    previous: u64,
+}
+
+impl Bandwidth {
+    /// Takes a sample. One that shows the application's rate counts only if it is higher than the path's.
+    pub(super) fn on_sample(&mut self, sample: &RateSample) {
+        if !sample.app_limited || sample.rate >= self.get() {
+            self.current = sample.rate.max(self.current);
+        }
+    }
+
+    /// A new cycle begins: what is older than the last one is forgotten, unless this one has nothing to tell.
+    pub(super) fn next_cycle(&mut self) {
+        if self.current > 0 {
+            *self = Self { current: 0, previous: self.current };
+        }
+    }
+
+    /// Forgets all but this.
+    pub(super) fn reset(&mut self, rate: u64) {
+        *self = Self { current: rate, previous: 0 };
+    }
+
+    /// Bytes per second; 0 before the first sample.
+    pub(super) fn get(&self) -> u64 {
+        self.current.max(self.previous)
+    }
+}
+
+/// The round-trip time without a queue, in nanoseconds: the smallest of this half of the window and the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Floor {
+    current: u64,
+    previous: u64,
+    half_began: Instant,
+    seen_at: Instant,
+}
+
+impl Floor {
+    pub(super) const fn new() -> Self {
+        Self { current: u64::MAX, previous: u64::MAX, half_began: Instant::ZERO, seen_at: Instant::ZERO }
+    }
+
+    /// Takes a sample; whether it has seen the floor.
+    pub(super) fn on_sample(&mut self, now: Instant, rtt: u64) -> bool {
+        let known = self.get();
+        if now.nanos_since(self.half_began) > FLOOR_WINDOW / 2 {
+            *self = Self { current: u64::MAX, previous: self.current, half_began: now, ..*self };
+        }
+        self.current = self.current.min(rtt);
+        let seen = known.is_none_or(|floor| rtt <= floor.saturating_add(floor / NEAR));
+        if seen {
+            self.seen_at = now;
+        }
+        seen
+    }
+
+    /// The path has been emptied, and this is what was seen.
+    pub(super) fn replace(&mut self, now: Instant, rtt: u64) {
+        *self = Self { current: rtt, previous: u64::MAX, half_began: now, seen_at: now };
+    }
+
+    /// Nanoseconds since it was last seen.
+    pub(super) fn unseen_for(&self, now: Instant) -> u64 {
+        if self.get().is_some() { now.nanos_since(self.seen_at) } else { 0 }
+    }
+
+    pub(super) fn get(&self) -> Option<u64> {
+        let floor = self.current.min(self.previous);
+        (floor != u64::MAX).then_some(floor)
+    }
+}
+
+/// Bytes that `rate` bytes per second give in `nanos`.
+pub(super) fn volume(rate: u64, nanos: u64) -> u64 {
+    u64::try_from(u128::from(rate) * u128::from(nanos) / NANOS).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds that `bytes` take at `rate` bytes per second.
+pub(super) fn duration(bytes: u64, rate: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * NANOS / u128::from(rate.max(1))).unwrap_or(u64::MAX)
+}
+
+/// The rate in bytes per second that moves `bytes` in `nanos`.
+pub(super) fn rate_of(bytes: u64, nanos: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * NANOS / u128::from(nanos.max(1))).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn sample(rate: u64, app_limited: bool) -> RateSample {
+        let (delivered, interval) = (rate, SECOND);
+        RateSample {
+            rate,
+            delivered,
+            interval,
+            prior_delivered: 0,
+            delivered_total: 0,
+            lost: 0,
+            in_flight: 0,
+            app_limited,
+        }
+    }
+
+    #[test]
+    fn bandwidth_is_the_highest_of_two_cycles() {
+        let mut bandwidth = Bandwidth::default();
+        bandwidth.on_sample(&sample(100, false));
+        bandwidth.on_sample(&sample(80, true));
+        assert_eq!(bandwidth.get(), 100);
+        bandwidth.next_cycle();
+        bandwidth.next_cycle();
+        assert_eq!(bandwidth.get(), 100, "a cycle without a sample");
+        bandwidth.on_sample(&sample(60, false));
+        assert_eq!(bandwidth.get(), 100);
+        bandwidth.next_cycle();
+        assert_eq!(bandwidth.get(), 60);
+        bandwidth.on_sample(&sample(70, true));
+        assert_eq!(bandwidth.get(), 70, "the application shows that the path carries more");
+        bandwidth.reset(5);
+        assert_eq!(bandwidth.get(), 5);
+    }
+
+    #[test]
+    fn the_floor_is_kept_for_half_a_window_to_a_whole_one() {
+        let at = |ms| Instant::from_nanos(ms * SECOND / 1000);
+        let mut floor = Floor::new();
+        assert_eq!((floor.get(), floor.unseen_for(at(9_000))), (None, 0));
+        assert!(floor.on_sample(at(0), 6400));
+        assert!(floor.on_sample(at(10), 6500) && !floor.on_sample(at(20), 6501));
+        assert_eq!(floor.unseen_for(at(30)), 20_000_000);
+        floor.on_sample(at(5_001), 9000);
+        floor.on_sample(at(10_001), 9000);
+        assert_eq!(floor.get(), Some(6400));
+        floor.on_sample(at(10_002), 9000);
+        assert_eq!(floor.get(), Some(9000));
+        floor.replace(at(10_003), 12_000);
+        assert_eq!((floor.get(), floor.unseen_for(at(10_003))), (Some(12_000), 0));
+        assert!(floor.on_sample(at(10_004), 5000));
+        assert_eq!(floor.get(), Some(5000));
+    }
+
+    #[test]
+    fn conversions_do_not_overflow() {
+        assert_eq!((volume(1_000_000, 40_000_000), duration(40_000, 1_000_000)), (40_000, 40_000_000));
+        assert_eq!(rate_of(40_000, 40_000_000), 1_000_000);
+        assert_eq!(
+            (volume(u64::MAX, u64::MAX), duration(u64::MAX, 0), rate_of(u64::MAX, 0)),
+            (u64::MAX, u64::MAX, u64::MAX)
+        );
+    }
+}
