@@ -42,12 +42,14 @@ fn urgent_messages_overtake_a_bulk_transfer() {
         assert!(pair.sim.run(SECOND * 30, apps), "{} of 200 messages arrived", sink.received());
         assert_eq!(source.refused(), 0);
         // Otherwise the messages would have had the link to themselves.
-        assert!(bulk_end.0.received() > 250_000, "bulk: {}", bulk_end.0.received());
+        assert!(bulk_end.0.received() > 2_500_000, "bulk: {}", bulk_end.0.received());
         all.lock().expect("no panic").merge(sink.latencies());
     });
     let all = all.into_inner().expect("no panic");
     println!("{all}");
-    assert!(all.percentile(99.0) < ROUND_TRIP * 5 / 2, "{all}");
+    // One in a hundred is lost once while a probe for bandwidth has made a queue.
+    assert!(all.percentile(99.0) < ROUND_TRIP * 4, "{all}");
+    assert!(all.percentile(50.0) < ROUND_TRIP, "{all}");
 }
 
 /// Every tracked message has one outcome (a second one makes the source panic); what is acknowledged has arrived.

@@ -120,6 +120,8 @@ fn received_in_batches() {
         let mut sender = BulkSender::new(client, conn, seed, MIB);
         let mut receiver = BulkReceiver::new(server, seed, MIB);
         assert!(sim.run(SECOND * 60, &mut [&mut sender, &mut receiver]));
+        // What is still on its way.
+        sim.run_for(SECOND);
         let stats = sim.link_stats(client, server);
         assert_eq!(sim.endpoint(server).stats().datagrams_received, stats.delivered, "every part counts");
     });

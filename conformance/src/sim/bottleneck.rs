@@ -318,7 +318,7 @@ fn end(sending: &Sending, rate: u64) -> Option<Instant> {
 
 #[cfg(test)]
 mod tests {
-    use jsp_proto::{ClientConfig, Config, SecretKey};
+    use jsp_proto::{ClientConfig, Config, Congestion, SecretKey};
 
     use super::super::apps::{BulkReceiver, BulkSender, Forever, Latencies, Rival, RivalKind};
     use super::super::{App, Happening, Host, Link, Sim};
@@ -473,7 +473,7 @@ mod tests {
         let mut sim = Sim::new(1);
         let id = sim.bottleneck(Bottleneck::new(10_000_000).codel().ecn());
         let server = sim.add(Config::builder().server_key(key).build().unwrap());
-        let client = sim.add(Config::default());
+        let client = sim.add(Config::builder().congestion(Congestion::Cubic).build().unwrap());
         sim.link_one_way(client, server, Link::with_delay(20 * MS).via(id));
         sim.link_one_way(server, client, Link::with_delay(20 * MS));
         let conn = sim.connect(client, server, &trusted).unwrap();

@@ -23,6 +23,8 @@ const BATCH: usize = 64 * 1024;
 /// What the client's application sends at most before the endpoint gets its turn.
 const SENDS: usize = 1000;
 const ONE_WAY: Duration = Duration::from_millis(1);
+/// Bytes per second in each direction: a path without a limit has no steady state.
+const RATE: u64 = 125_000_000;
 
 /// What the two applications do. The client opens the one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ struct End {
     address: SocketAddr,
     /// On the way to this end.
     arriving: VecDeque<Batch>,
+    /// When the last of it has left the other end.
+    sent_at: Instant,
     connection: Option<ConnId>,
     connected: bool,
     wake: Option<Instant>,
@@ -85,6 +89,7 @@ impl Pair {
             endpoint: Endpoint::new(Arc::new(config), Entropy::new([seed; 32])),
             address: SocketAddr::from(([127, 0, 0, seed], 4433)),
             arriving: VecDeque::new(),
+            sent_at: Instant::ZERO,
             connection: None,
             connected: false,
             wake: None,
@@ -169,11 +174,14 @@ impl Pair {
                             bytes.extend_from_slice(datagram);
                         }
                     }
-                    let batch = Batch { at: now + ONE_WAY, stride: transmit.segment, bytes };
+                    let takes = Duration::from_nanos(transmit.payload.len() as u64 * 1_000_000_000 / RATE);
+                    let to = &mut self.ends[1 - side];
+                    to.sent_at = to.sent_at.max(now) + takes;
+                    let batch = Batch { at: to.sent_at + ONE_WAY, stride: transmit.segment, bytes };
                     if batch.bytes.is_empty() {
                         self.spare.push(batch.bytes);
                     } else {
-                        self.ends[1 - side].arriving.push_back(batch);
+                        to.arriving.push_back(batch);
                     }
                 }
                 Output::Event(id, event) => self.event(side, id, event),

@@ -283,7 +283,7 @@ mod tests {
     fn packets_that_elicit_nothing_are_only_noted() {
         let mut acks = busy();
         acks.on_packet(at(100), 9, false, Ecn::NotEct, false);
-        assert!(acks.has_new() && !acks.due(at(1000)) && acks.deadline().is_none());
+        assert!(!acks.has_new() && !acks.due(at(1000)) && acks.deadline().is_none());
         acks.on_packet(at(101), 9, true, Ecn::NotEct, true);
         assert!(!acks.due(at(1000)), "a duplicate");
     }
