@@ -1,11 +1,11 @@
 //! One bulk transfer alone on a path.
 //!
-//! A client sends one byte stream to a server. The clock runs from the client's first datagram, so the handshake
-//! counts, to the last byte read, or to a limit of virtual time.
+//! A client sends one byte stream to a server. The clock runs from the first byte that the application offers, on an
+//! established connection, to the last byte read, or to a limit of virtual time.
 
 use std::time::Duration;
 
-use jsp_proto::Congestion;
+use jsp_proto::{Congestion, Instant};
 
 use super::apps::{RttSampler, Sink, Source};
 use super::{HEADERS, Path, trusted};
@@ -16,7 +16,7 @@ use crate::sim::Sim;
 pub struct Bulk {
     /// Bytes that the receiver read.
     pub delivered: u64,
-    /// From the connection's start to the last byte read, or the limit.
+    /// From the first byte offered to the last byte read, or the limit.
     pub time: Duration,
     /// Whether everything arrived before the limit.
     pub finished: bool,
@@ -61,15 +61,11 @@ pub fn bulk(seed: u64, congestion: Congestion, path: &Path, len: u64, limit: Dur
     let mut sampler = RttSampler::new(client, conn, (path.rtt / 2).max(Duration::from_millis(5)));
     let finished = sim.run(limit, &mut [&mut source, &mut sink, &mut sampler]);
     let stats = sim.link_stats(client, server);
-    if std::env::var_os("CCDBG").is_some() {
-        if let Some(c) = sim.conn(client, conn) {
-            eprintln!("STATS {:?} {:?}", c.stats(), stats);
-        }
-    }
+    let nanos = |at: Instant| Duration::from_nanos(at.as_nanos());
+    let began = source.began().map_or(Duration::ZERO, nanos);
     Bulk {
         delivered: sink.received(),
-        time: sink.finished().map_or(limit, |at| Duration::from_nanos(at.as_nanos()))
-            - source.began().map_or(Duration::ZERO, |at| Duration::from_nanos(at.as_nanos())),
+        time: sink.finished().map_or(limit, nanos) - began,
         finished,
         sent_bytes: stats.sent_bytes + stats.sent * HEADERS,
         datagrams: stats.sent,

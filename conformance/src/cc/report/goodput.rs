@@ -14,7 +14,7 @@ const TARGETS: [(f64, f64, f64); 3] = [(5.0, 10.0, 1.15), (10.0, 9.5, 1.25), (20
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) fn report(options: &Options) -> String {
-    let plan = options.plan("goodput", 5, 3);
+    let plan = options.plan_alone("goodput", 5, 3);
     let losses = options.axis(&options.loss, &[0.0, 1.0, 2.0, 5.0, 10.0, 20.0], &[0.0, 5.0, 10.0, 20.0]);
     let rtts = options.axis(&options.rtt, &[10, 40, 100, 300], &[40]);
     let rates = options.axis(&options.rate, &[1, 10, 100, 1000], &[10, 100]);
@@ -30,10 +30,12 @@ pub(super) fn report(options: &Options) -> String {
     let mut text = String::from("## Goodput\n\n");
     _ = writeln!(
         text,
-        "One byte stream from client to server, alone. MB/s from the connection's start (handshake included) to the last \
-         byte read, or what came within {} s; in brackets bytes sent per byte delivered; then the percentage of \
+        "One byte stream from client to server, alone. MB/s from the first byte offered, on an established connection, \
+         to the last byte read, or what came within {} s; in brackets bytes sent per byte delivered, both ends' handshake \
+         and all headers included; then the percentage of \
          datagrams lost to the queue, and the median of the round-trip times over that of the empty path. Loss in each \
-         direction; rate, delay and queue (drop-tail, 1 BDP, at least {} B) in each direction. Medians of {} seeds. \
+         direction, in front of the bottleneck; rate, delay and queue (drop-tail, 1 BDP, at least {} B) in each direction; \
+         28 bytes of each datagram are headers of IP and UDP. Medians of {} seeds. \
          `*`: not complete within the limit in some run, `!`: the connection broke in some run.\n",
         LIMIT.as_secs(),
         Path::SMALLEST_QUEUE,

@@ -13,7 +13,7 @@ const RATE: u64 = 100_000_000;
 const TARGETS: [(f64, f64); 3] = [(5.0, 66.0), (10.0, 76.0), (20.0, 125.0)];
 
 pub(super) fn report(options: &Options) -> String {
-    let plan = options.plan("messages", 21, 7);
+    let plan = options.plan_alone("messages", 21, 7);
     let losses = options.axis(&options.loss, &[0.0, 5.0, 10.0, 20.0], &[0.0, 5.0, 10.0, 20.0]);
     let results = plan.measure(&losses, |loss, controller, seed| {
         let path = Path::new(RATE, Duration::from_millis(40), loss / 100.0);

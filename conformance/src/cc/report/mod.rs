@@ -63,9 +63,11 @@ pub struct Options {
 }
 
 impl Options {
-    fn chosen(&self) -> Vec<Controller> {
-        let wanted = |controller: &&Controller| {
-            self.controllers.is_empty() || self.controllers.iter().any(|name| name == controller.name)
+    /// The controllers; for a shared or changing path only those that yield, if none is asked for.
+    fn chosen(&self, shared: bool) -> Vec<Controller> {
+        let wanted = |controller: &&Controller| match &*self.controllers {
+            [] => controller.yields || !shared,
+            names => names.iter().any(|name| name == controller.name),
         };
         controllers().iter().filter(wanted).copied().collect()
     }
@@ -78,7 +80,12 @@ impl Options {
     /// The plan of one part, which takes so many seeds in full and with `quick`.
     fn plan(&self, name: &'static str, full: u64, quick: u64) -> Plan {
         let seeds = self.seeds.unwrap_or(if self.quick { quick } else { full }).max(1);
-        Plan { name, chosen: self.chosen(), seeds }
+        Plan { name, chosen: self.chosen(true), seeds }
+    }
+
+    /// The same for a part that has the path to itself.
+    fn plan_alone(&self, name: &'static str, full: u64, quick: u64) -> Plan {
+        Plan { chosen: self.chosen(false), ..self.plan(name, full, quick) }
     }
 }
 
@@ -154,15 +161,18 @@ impl Notes {
         " !"
     }
 
-    /// Says whether a target is met.
+    /// Says whether the default controller meets a target.
     fn target(&mut self, controller: &Controller, holds: bool, what: &str) {
-        let word = if holds { "ok" } else { "MISSED" };
-        let default = if controller.is_default() { " (default)" } else { "" };
-        _ = writeln!(self.targets, "- {word}: {}{default}: {what}", controller.name);
+        if controller.is_default() {
+            let word = if holds { "ok" } else { "MISSED" };
+            _ = writeln!(self.targets, "- {word}: {what}");
+        }
     }
 
     fn append_to(self, text: &mut String) {
-        for (title, lines) in [("Connections that broke (`!`):", self.broken), ("Targets:", self.targets)] {
+        for (title, lines) in
+            [("Connections that broke (`!`):", self.broken), ("Targets of the default controller:", self.targets)]
+        {
             if !lines.is_empty() {
                 _ = writeln!(text, "{title}\n\n{lines}");
             }
