@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use jsp_conformance::cc::{Path, change, fairness, goodput, median, messages, queue};
+use jsp_conformance::cc::{Path, apps, change, fairness, goodput, median, messages, queue};
 use jsp_conformance::sim::apps::RivalKind;
-use jsp_conformance::sim::{Bottleneck, seeds};
-use jsp_proto::Congestion;
+use jsp_conformance::sim::{Bottleneck, Host, Sim, seeds};
+use jsp_proto::{ClientConfig, Congestion, SecretKey};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -134,6 +134,27 @@ mod bbr {
         assert!(wireless.goodput > 0.9 && wireless.lost < 0.01, "{wireless:?}");
         let lost_acks = change::lost_acks(0, BBR);
         assert!(lost_acks.goodput > 0.9 && lost_acks.lost < 0.01, "{lost_acks:?}");
+    }
+
+    /// Timers that fire every 15 ms, as on some systems: what was missed is sent at once, but no more than that.
+    #[test]
+    fn coarse_timers_cost_little() {
+        let path = lossy(0.0);
+        let mut sim = Sim::new(1);
+        let config = || path.config(BBR);
+        let key = SecretKey::from_seed([5; 32]);
+        let trusted = ClientConfig::pinned(key.public().clone());
+        let server = sim.add(config().server_key(key).build().unwrap());
+        let client = sim.add_host(Host::new(config().build().unwrap()).timer(MS * 15));
+        sim.link(client, server, path.link());
+        let (conn, _) = sim.establish(client, server, &trusted, SECOND).unwrap().unwrap();
+        let mut source = apps::Source::new(client, conn, 20_000_000);
+        let mut sink = apps::Sink::new(server);
+        let began = sim.now();
+        assert!(sim.run(SECOND * 3, &mut [&mut source, &mut sink]), "{} bytes in 3 s", sink.received());
+        let stats = sim.link_stats(client, server);
+        let time = sink.finished().unwrap() - began;
+        assert!(time < MS * 2200 && stats.overflowed < stats.sent / 100, "{time:?} {stats:?}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub struct Host {
     segments: usize,
     coalesce: bool,
     job_time: Duration,
+    timer: Duration,
 }
 
 impl Host {
@@ -30,13 +31,22 @@ impl Host {
             segments: 10,
             coalesce: false,
             job_time: JOB_TIME,
+            timer: Duration::ZERO,
         }
     }
 
     /// A host without an endpoint, for hostile peers: what it receives comes out as
     /// [`Happening::Datagram`](super::Happening::Datagram), and it sends with [`Sim::send_raw`](super::Sim::send_raw).
     pub fn raw() -> Self {
-        Self { config: None, address: None, entropy: None, segments: 1, coalesce: false, job_time: JOB_TIME }
+        Self {
+            config: None,
+            address: None,
+            entropy: None,
+            segments: 1,
+            coalesce: false,
+            job_time: JOB_TIME,
+            timer: Duration::ZERO,
+        }
     }
 
     /// Its address. Default: 10.0.0.1:4433 for the first host, 10.0.0.2:4433 for the second and so on.
@@ -75,6 +85,14 @@ impl Host {
         self
     }
 
+    /// Wakes the endpoint only at multiples of this time, as a coarse timer of an operating system does. Default: to the
+    /// nanosecond.
+    #[must_use]
+    pub fn timer(mut self, granularity: Duration) -> Self {
+        self.timer = granularity;
+        self
+    }
+
     pub(crate) fn build(self, id: NodeId, rng: &mut Rng) -> Node {
         let seed = rng.array();
         let entropy = Entropy::new(self.entropy.unwrap_or(seed));
@@ -88,6 +106,7 @@ impl Host {
             buffer: vec![0; 1500 * self.segments],
             coalesce: self.coalesce,
             job_time: self.job_time,
+            timer: Timer(self.timer),
         }
     }
 }
@@ -112,4 +131,17 @@ pub(crate) struct Node {
     pub(crate) buffer: Vec<u8>,
     pub(crate) coalesce: bool,
     pub(crate) job_time: Duration,
+    pub(crate) timer: Timer,
+}
+
+/// A timer that fires only at multiples of a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timer(Duration);
+
+impl Timer {
+    /// When it fires if it is set to this time.
+    pub(crate) fn fires_at(self, set: Instant) -> Instant {
+        let step = u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Instant::from_nanos(set.as_nanos().div_ceil(step).saturating_mul(step))
+    }
 }

@@ -373,7 +373,7 @@ impl Sim {
                     self.seed,
                     self.now
                 );
-                node.wake_at = wake_at;
+                node.wake_at = wake_at.map(|at| node.timer.fires_at(at));
                 node.dirty = false;
                 while let Some(job) = endpoint.take_job() {
                     self.net.schedule(self.now + node.job_time, Due::Job(id, job.run()));
