@@ -136,16 +136,16 @@ mod bbr {
         assert!(lost_acks.goodput > 0.9 && lost_acks.lost < 0.01, "{lost_acks:?}");
     }
 
-    /// Timers that fire every 15 ms, as on some systems: what was missed is sent at once, but no more than that.
+    /// A program that serves its endpoint every 15 ms: what was missed is sent at once, but no more than that.
     #[test]
-    fn coarse_timers_cost_little() {
+    fn a_slow_loop_costs_little() {
         let path = lossy(0.0);
         let mut sim = Sim::new(1);
         let config = || path.config(BBR);
         let key = SecretKey::from_seed([5; 32]);
         let trusted = ClientConfig::pinned(key.public().clone());
         let server = sim.add(config().server_key(key).build().unwrap());
-        let client = sim.add_host(Host::new(config().build().unwrap()).timer(MS * 15));
+        let client = sim.add_host(Host::new(config().build().unwrap()).tick(MS * 15));
         sim.link(client, server, path.link());
         let (conn, _) = sim.establish(client, server, &trusted, SECOND).unwrap().unwrap();
         let mut source = apps::Source::new(client, conn, 20_000_000);

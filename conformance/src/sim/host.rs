@@ -18,7 +18,7 @@ pub struct Host {
     segments: usize,
     coalesce: bool,
     job_time: Duration,
-    timer: Duration,
+    tick: Duration,
 }
 
 impl Host {
@@ -31,7 +31,7 @@ impl Host {
             segments: 10,
             coalesce: false,
             job_time: JOB_TIME,
-            timer: Duration::ZERO,
+            tick: Duration::ZERO,
         }
     }
 
@@ -45,7 +45,7 @@ impl Host {
             segments: 1,
             coalesce: false,
             job_time: JOB_TIME,
-            timer: Duration::ZERO,
+            tick: Duration::ZERO,
         }
     }
 
@@ -85,11 +85,11 @@ impl Host {
         self
     }
 
-    /// Wakes the endpoint only at multiples of this time, as a coarse timer of an operating system does. Default: to the
-    /// nanosecond.
+    /// Serves the endpoint only at multiples of this time, as the frames of a game do: its timers fire late, and what
+    /// arrives is answered late. Default: at once.
     #[must_use]
-    pub fn timer(mut self, granularity: Duration) -> Self {
-        self.timer = granularity;
+    pub fn tick(mut self, tick: Duration) -> Self {
+        self.tick = tick;
         self
     }
 
@@ -106,7 +106,7 @@ impl Host {
             buffer: vec![0; 1500 * self.segments],
             coalesce: self.coalesce,
             job_time: self.job_time,
-            timer: Timer(self.timer),
+            tick: Tick(self.tick),
         }
     }
 }
@@ -131,17 +131,17 @@ pub(crate) struct Node {
     pub(crate) buffer: Vec<u8>,
     pub(crate) coalesce: bool,
     pub(crate) job_time: Duration,
-    pub(crate) timer: Timer,
+    pub(crate) tick: Tick,
 }
 
-/// A timer that fires only at multiples of a time.
+/// When a host serves its endpoint: at multiples of a time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timer(Duration);
+pub(crate) struct Tick(Duration);
 
-impl Timer {
-    /// When it fires if it is set to this time.
-    pub(crate) fn fires_at(self, set: Instant) -> Instant {
+impl Tick {
+    /// The first tick at or after `time`.
+    pub(crate) fn after(self, time: Instant) -> Instant {
         let step = u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX).max(1);
-        Instant::from_nanos(set.as_nanos().div_ceil(step).saturating_mul(step))
+        Instant::from_nanos(time.as_nanos().div_ceil(step).saturating_mul(step))
     }
 }

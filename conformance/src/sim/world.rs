@@ -322,6 +322,11 @@ impl Sim {
                 let Some(endpoint) = &mut node.endpoint else {
                     return Some(Happening::Datagram { node: to, from: source, ecn, bytes });
                 };
+                let served_at = node.tick.after(self.now);
+                if served_at > self.now {
+                    self.net.schedule(served_at, Due::Datagram { to, source, ecn, bytes });
+                    return None;
+                }
                 let stride = u16::try_from(bytes.len()).ok().and_then(NonZeroU16::new).filter(|_| node.coalesce);
                 if stride.is_some() {
                     self.net.coalesce(self.now, (to, source, ecn), &mut bytes);
@@ -373,7 +378,7 @@ impl Sim {
                     self.seed,
                     self.now
                 );
-                node.wake_at = wake_at.map(|at| node.timer.fires_at(at));
+                node.wake_at = wake_at.map(|at| node.tick.after(at));
                 node.dirty = false;
                 while let Some(job) = endpoint.take_job() {
                     self.net.schedule(self.now + node.job_time, Due::Job(id, job.run()));
