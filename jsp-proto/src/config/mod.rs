@@ -79,7 +79,8 @@ pub enum KemJobs {
     HandedOut,
 }
 
-/// The congestion controller of a connection.
+/// The congestion controller of a connection. The rule of each, its parameters, where it fails, and how they compare:
+/// `conformance/CONGESTION.md` in the repository.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Congestion {
