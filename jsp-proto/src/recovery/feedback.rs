@@ -252,7 +252,7 @@ impl<R: Copy> Recovery<R> {
         summary.lost_bytes += batch.bytes;
         let Some(largest_sent_at) = batch.newest else { return };
         if summary.persistent {
-            self.events.persist();
+            self.events.forget();
             self.rtt.forget_minimum(now);
         }
         self.controller.on_loss(&LossSample {

@@ -102,8 +102,9 @@ impl Events {
         undo
     }
 
-    /// Persistent congestion is never undone.
-    pub(super) fn persist(&mut self) {
+    /// The running event is never undone, and what is lost from now on belongs to another one: after persistent
+    /// congestion, and for a controller that knows nothing of it.
+    pub(super) fn forget(&mut self) {
         self.undoable = false;
         self.start = None;
     }
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(events.on_loss(at(11), at(7)), (1, false));
         assert!(!events.on_spurious(1));
         assert_eq!(events.on_loss(at(30), at(20)), (2, true));
-        events.persist();
+        events.forget();
         assert!(!events.on_spurious(2));
     }
 

@@ -342,7 +342,8 @@ impl<R: Copy> Recovery<R> {
     /// Picks the next number to leave out, on average one window of packets ahead.
     fn plan_skip(&mut self) {
         let window = (self.controller.cwnd() / u64::from(self.max_datagram)).max(10);
-        self.skip_at = self.sent.next_pn() + window / 2 + 1 + self.rng.0.below(window);
+        let ahead = (window / 2 + 1).saturating_add(self.rng.0.below(window));
+        self.skip_at = self.sent.next_pn().saturating_add(ahead);
     }
 
     /// When to call [`on_timeout`](Self::on_timeout); after such a call always later than its `now`.
@@ -377,10 +378,12 @@ impl<R: Copy> Recovery<R> {
         self.controller.set_app_limited();
     }
 
-    /// Goes on with another controller, which starts from nothing.
+    /// Goes on with another controller, which starts from nothing. What is in flight stays in flight.
     pub(crate) fn set_controller(&mut self, controller: Box<dyn Controller>) {
         self.controller = controller;
-        self.events = Events::default();
+        // The losses of before are not the new controller's to undo, and their event keeps its number: packets of an
+        // event that proves wrong later must not speak for one of the new controller.
+        self.events.forget();
     }
 
     /// The peer's max_ack_delay.
@@ -449,11 +452,13 @@ impl<R: Copy> Recovery<R> {
 
     /// The pacing rate in bytes per second: the controller's own, or 1.25 windows per round trip, 2 in slow start.
     pub(crate) fn pacing_rate(&self) -> u64 {
-        self.controller.pacing_rate().unwrap_or_else(|| {
+        let rate = self.controller.pacing_rate().unwrap_or_else(|| {
             let gain = if self.controller.in_slow_start() { 200 } else { 125 };
             let per_second = u128::from(self.controller.cwnd()) * gain * 10_000_000;
             u64::try_from(per_second / u128::from(self.rtt.smoothed().max(1))).unwrap_or(u64::MAX)
-        })
+        });
+        // A round trip of hours is no reason to wait for ever.
+        rate.max(1)
     }
 
     /// What to put into the IP header of the next packet.

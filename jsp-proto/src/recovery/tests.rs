@@ -1,5 +1,7 @@
 //! Recovery as a whole, driven by hand-made ACKs and instants.
 
+mod properties;
+
 use super::*;
 use crate::entropy::Entropy;
 use crate::wire::frame::write_ack;

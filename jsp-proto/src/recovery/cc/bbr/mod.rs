@@ -191,7 +191,7 @@ impl Bbr {
             suspicion: None,
             doubt: None,
             probe: None,
-            cwnd: initial_window(max_datagram),
+            cwnd: initial_window(max_datagram).max(MIN_WINDOW * u64::from(max_datagram)),
             idle: false,
             was_idle: false,
             keeps_up: false,
@@ -503,8 +503,10 @@ impl Bbr {
         if self.full {
             self.cwnd = grown.min(target);
         } else if self.cwnd < target {
-            // Losses without a queue do not hold up the start.
-            self.cwnd = grown.saturating_add(ack.lost);
+            // Losses without a queue do not hold up the start. Where no round-trip time is known the target is no bound,
+            // and only what arrives may count: a peer that hides it would get ever more for a packet or two.
+            let lost = if self.floor.get().is_some() { ack.lost } else { 0 };
+            self.cwnd = grown.saturating_add(lost);
         }
         let short = self.short.map_or(u64::MAX, |short| short.in_flight);
         let emptying = if self.phase == Phase::ProbeRtt { self.floor_window() } else { u64::MAX };
