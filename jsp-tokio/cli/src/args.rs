@@ -1,13 +1,15 @@
 //! The command line.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use jsp_tokio::KeyId;
+use clap::{Parser, Subcommand, ValueEnum};
+use jsp_tokio::{Congestion, KeyId};
 
 use crate::address::Target;
+use crate::term;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server is not trusted or not the right one, 4 no connection.";
@@ -73,6 +75,8 @@ pub(crate) struct Serve {
     /// Folder for received files
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) controller: Controller,
 }
 
 /// Receive files from `jsp send`.
@@ -109,6 +113,49 @@ pub(crate) struct Trust {
     pub(crate) connect_timeout: Duration,
 }
 
+/// How fast this side sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct Controller {
+    /// What decides how fast this side sends
+    #[arg(long, value_enum, default_value_t)]
+    congestion: Choice,
+    /// Send this fast whatever is lost; for private links only
+    ///
+    /// For links that carry nothing else: anywhere else it takes the path from all others and may bring it to a
+    /// standstill. Datagrams are counted whole; 10MB is 10 megabytes per second.
+    #[arg(long, value_name = "BYTES_PER_SECOND", value_parser = pace, conflicts_with = "congestion")]
+    fixed_rate_without_congestion_control: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// A model of the path, which tells loss from congestion
+    #[default]
+    Bbr,
+    /// Every loss counts as congestion
+    Cubic,
+}
+
+impl Controller {
+    pub(crate) fn congestion(self) -> Congestion {
+        match (self.fixed_rate_without_congestion_control, self.congestion) {
+            (Some(bytes_per_second), _) => Congestion::FixedRateWithoutCongestionControl { bytes_per_second },
+            (None, Choice::Bbr) => Congestion::Bbr,
+            (None, Choice::Cubic) => Congestion::Cubic,
+        }
+    }
+}
+
+impl fmt::Display for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.fixed_rate_without_congestion_control, self.congestion) {
+            (Some(rate), _) => write!(f, "not controlled: {}, whatever is lost", term::rate(rate as f64)),
+            (None, Choice::Bbr) => f.write_str("bbr, a model of the path"),
+            (None, Choice::Cubic) => f.write_str("cubic"),
+        }
+    }
+}
+
 const ADDRESS_HELP: &str = "\
 An address is host:port#jsp1-..., as the server prints it. Without the key id, or one of the options --pin, \
 --server-key and --tofu, only a server on this machine (127.0.0.1, ::1) can be reached.";
@@ -126,6 +173,8 @@ pub(crate) struct Send {
     pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) trust: Trust,
+    #[command(flatten)]
+    pub(crate) controller: Controller,
 }
 
 /// Talk line by line, one to one or in a round.
@@ -191,6 +240,8 @@ pub(crate) struct PerfServer {
     /// Serve although this is a debug build
     #[arg(long)]
     pub(crate) allow_debug: bool,
+    #[command(flatten)]
+    pub(crate) controller: Controller,
 }
 
 #[derive(Debug, clap::Args)]
@@ -213,6 +264,8 @@ pub(crate) struct PerfClient {
     pub(crate) allow_debug: bool,
     #[command(flatten)]
     pub(crate) trust: Trust,
+    #[command(flatten)]
+    pub(crate) controller: Controller,
 }
 
 /// Show everything at once, on this machine alone.
@@ -226,8 +279,8 @@ The network of the demo is bad on purpose: 2 % of the datagrams are lost and a r
 Two values are for the direction to the server and for the direction to the client.
 
 Examples:
-  jsp demo                            64 MiB of generated content, or what crosses of it in 30 s
-  jsp demo --size 64MiB               all of it, however long that takes
+  jsp demo                            64 MiB of generated content
+  jsp demo --congestion cubic         the same, slowed down by every loss
   jsp demo holiday.mp4                a file of yours; nothing is written to disk
   jsp demo --loss 0 --delay 0         how fast it goes without a network
   jsp demo --loss 0,5 --delay 50 --rate 20 --seed 7")]
@@ -235,9 +288,9 @@ pub(crate) struct Demo {
     /// The file to send; generated content without one
     #[arg(conflicts_with = "size")]
     pub(crate) file: Option<PathBuf>,
-    /// How much to generate [default: 64MiB, or what crosses of it in 30 s]
-    #[arg(long, value_parser = size)]
-    pub(crate) size: Option<u64>,
+    /// How much to generate
+    #[arg(long, default_value = "64MiB", value_parser = size)]
+    pub(crate) size: u64,
     /// Datagrams lost at random, percent
     #[arg(long, value_name = "%[,%]", default_value = "2", value_parser = Both::percent)]
     pub(crate) loss: Both<f64>,
@@ -250,6 +303,8 @@ pub(crate) struct Demo {
     /// Which datagrams are lost
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) controller: Controller,
 }
 
 /// A value for each direction.
@@ -302,6 +357,11 @@ fn size(text: &str) -> Result<u64, String> {
     size.ok_or_else(|| "expected a size such as 64MiB, 10MB or 1500".into())
 }
 
+fn pace(text: &str) -> Result<u64, String> {
+    let pace = size(text).ok().filter(|&pace| pace > 0);
+    pace.ok_or_else(|| "expected bytes per second, at least 1, such as 10MB or 1250000".into())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = f64::from_str(text).ok().filter(|seconds| (0.0..=1e6).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds, for example 0.5".into())
@@ -328,6 +388,24 @@ mod tests {
         assert_eq!(Both::percent("0, 5"), Ok(Both { to_server: 0.0, to_client: 5.0 }));
         assert!(Both::percent("101").is_err());
         assert!(Both::delay("-1").is_err());
+    }
+
+    #[test]
+    fn congestion_controllers() {
+        let of = |options: &[&str]| {
+            let args = Args::try_parse_from([&["jsp", "send", "file", "a:1"], options].concat())?;
+            let Command::Send(send) = args.command else { panic!("another command") };
+            Ok(send.controller.congestion())
+        };
+        let refused = |options: &[&str]| of(options).map_err(|error: clap::Error| error.to_string()).unwrap_err();
+        const FIXED: &str = "--fixed-rate-without-congestion-control";
+        assert_eq!(of(&[]).ok(), Some(Congestion::Bbr));
+        assert_eq!(of(&["--congestion", "cubic"]).ok(), Some(Congestion::Cubic));
+        let fixed = Congestion::FixedRateWithoutCongestionControl { bytes_per_second: 10_000_000 };
+        assert_eq!(of(&[FIXED, "10MB"]).ok(), Some(fixed));
+        assert!(refused(&["--congestion", "reno"]).contains("possible values: bbr, cubic"));
+        assert!(refused(&[FIXED, "0"]).contains("expected bytes per second"));
+        assert!(refused(&[FIXED, "1MB", "--congestion", "bbr"]).contains("cannot be used with"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use jsp_tokio::{
 };
 
 use crate::address::{Named, Target};
-use crate::args::{Listen, Trust};
+use crate::args::{Controller, Listen, Trust};
 use crate::failure::{Context, Exit, Failure, Result};
 use crate::keys;
 use crate::term::{plain, say, tell};
@@ -23,10 +23,15 @@ pub(crate) const PERF: &[u8] = b"jsp-perf/1";
 const DEFAULT_PORT: u16 = 4433;
 
 /// A server that shows its key to everybody.
-pub(crate) async fn listen(args: &Listen, protocols: &[&[u8]], uses: &[&str]) -> Result<Endpoint> {
+pub(crate) async fn listen(
+    args: &Listen,
+    controller: Controller,
+    protocols: &[&[u8]],
+    uses: &[&str],
+) -> Result<Endpoint> {
     let key = keys::server_key(args.key.as_deref())?;
     let id = key.public().key_id();
-    let config = server_config(key, protocols).build()?;
+    let config = server_config(key, protocols).congestion(controller.congestion()).build()?;
     let endpoint = match &args.listen {
         Some(address) => Endpoint::bind(address.as_str(), config).await.map_err(|error| unbound(address, &error))?,
         None => match Endpoint::bind(("::", DEFAULT_PORT), config.clone()).await {
@@ -66,7 +71,13 @@ fn unbound(address: &str, error: &std::io::Error) -> Failure {
 }
 
 /// Connects as the command line says, and tells how it went.
-pub(crate) async fn connect(target: &Target, trust: &Trust, protocol: &[u8]) -> Result<(Endpoint, Connection)> {
+pub(crate) async fn connect(
+    target: &Target,
+    trust: &Trust,
+    controller: Controller,
+    protocol: &[u8],
+) -> Result<(Endpoint, Connection)> {
+    let config = Config::builder().congestion(controller.congestion()).build()?;
     let remotes: Vec<_> = tokio::net::lookup_host(&target.host)
         .await
         .map_err(|error| Failure::from(error).exit(Exit::Unreachable))
@@ -78,7 +89,13 @@ pub(crate) async fn connect(target: &Target, trust: &Trust, protocol: &[u8]) -> 
     families.truncate(2);
     let mut failure = Failure::new(format!("{} stands for no address", target.host));
     for ipv4 in families {
-        match connect_by(if ipv4 { "0.0.0.0:0" } else { "[::]:0" }, target, trust, protocol).await {
+        let local = if ipv4 { "0.0.0.0:0" } else { "[::]:0" };
+        let connected = async {
+            let endpoint = Endpoint::bind(local, config.clone()).await?;
+            let connection = connect_by(&endpoint, target, trust, protocol).await?;
+            Result::Ok((endpoint, connection))
+        };
+        match connected.await {
             Ok(connected) => return Ok(connected),
             Err(error) => failure = error,
         }
@@ -87,11 +104,10 @@ pub(crate) async fn connect(target: &Target, trust: &Trust, protocol: &[u8]) -> 
     Err(failure)
 }
 
-async fn connect_by(local: &str, target: &Target, trust: &Trust, protocol: &[u8]) -> Result<(Endpoint, Connection)> {
-    let endpoint = Endpoint::bind(local, Config::default()).await?;
+async fn connect_by(endpoint: &Endpoint, target: &Target, trust: &Trust, protocol: &[u8]) -> Result<Connection> {
     let dress = |client: ClientConfig| client.protocols(&[protocol]).handshake_timeout(trust.connect_timeout);
     let host = target.host.as_str();
-    let connection = match policy(target, trust)? {
+    match policy(target, trust)? {
         Policy::Known => {
             let path = known_servers()?;
             let known = KnownHosts::open(&path).context(|| path.display().to_string())?;
@@ -101,11 +117,10 @@ async fn connect_by(local: &str, target: &Target, trust: &Trust, protocol: &[u8]
             if let (None, Some(id)) = (was, connection.peer_key_id()) {
                 tell!("met {host} for the first time; its key is {id}, noted in {}", path.display());
             }
-            connection
+            Ok(connection)
         }
-        Policy::Config(client) => endpoint.connect(host, &dress(client)).await?,
-    };
-    Ok((endpoint, connection))
+        Policy::Config(client) => Ok(endpoint.connect(host, &dress(client)).await?),
+    }
 }
 
 enum Policy {

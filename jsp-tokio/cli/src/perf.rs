@@ -30,7 +30,7 @@ fn refuse_debug(allowed: bool) -> Result<()> {
 
 pub(crate) async fn server(args: &PerfServer) -> Result<()> {
     refuse_debug(args.allow_debug)?;
-    let endpoint = net::listen(&args.listen, &[net::PERF], &["perf client"]).await?;
+    let endpoint = net::listen(&args.listen, args.controller, &[net::PERF], &["perf client"]).await?;
     let mut interrupted = pin!(net::interrupted());
     loop {
         tokio::select! {
@@ -96,7 +96,7 @@ async fn bulk(mut to: SendStream, mut from: RecvStream) -> Result<()> {
 
 pub(crate) async fn client(args: &PerfClient) -> Result<()> {
     refuse_debug(args.allow_debug)?;
-    let (_endpoint, connection) = net::connect(&args.target, &args.trust, net::PERF).await?;
+    let (_endpoint, connection) = net::connect(&args.target, &args.trust, args.controller, net::PERF).await?;
     tell!("connected to {}", net::describe(&connection));
     let (mut to, mut from) = connection.open_bi().await?;
     to.write_all(b"i").await?;

@@ -7,7 +7,7 @@ use crate::args::Send;
 use crate::failure::{Context, Failure, Result};
 use crate::net;
 use crate::term::{Progress, bytes, duration, printable, rate, say, tell};
-use crate::transfer::{self, Ending, Header};
+use crate::transfer::{self, Header};
 
 pub(crate) async fn send(args: &Send) -> Result<()> {
     let path = args.file.display();
@@ -21,13 +21,13 @@ pub(crate) async fn send(args: &Send) -> Result<()> {
     let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let header = Header { name, size: meta.len() };
 
-    let (endpoint, connection) = net::connect(&args.target, &args.trust, net::FILE).await?;
+    let (endpoint, connection) = net::connect(&args.target, &args.trust, args.controller, net::FILE).await?;
     tell!("connected to {}", net::describe(&connection));
     let begun = std::time::Instant::now();
     let mut progress = Progress::new("sending", header.size);
     let stream = connection.open_bi().await?;
     let sent = tokio::select! {
-        sent = transfer::send(stream, &header, &mut file, Ending::Exact, |done| progress.set(done)) => sent,
+        sent = transfer::send(stream, &header, &mut file, |done| progress.set(done)) => sent,
         () = net::interrupted() => {
             connection.abort(AppCode::new(1), b"interrupted");
             Err(Failure::new("interrupted; the receiver keeps nothing"))

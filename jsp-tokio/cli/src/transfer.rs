@@ -5,11 +5,9 @@
 //! sender                                            receiver
 //! header: length of the name, 2 bytes
 //!         name, UTF-8, 1 to 1024 bytes
-//!         size of the content at most, 8 bytes
+//!         size of the content, 8 bytes
 //!                                                   reply: go on, or why not
-//! content in blocks: length, 4 bytes, 1 to 1 MiB
-//!                    that many bytes
-//! end of the content: length 0, 4 bytes
+//! content
 //! SHA-256 of the content, 32 bytes
 //! end of the stream
 //!                                                   reply: saved under this name, or what failed
@@ -35,10 +33,6 @@ pub(crate) type Hash = [u8; 32];
 
 /// How much is read, hashed and written at once.
 const CHUNK: usize = 128 << 10;
-/// The largest block to accept.
-const MAX_BLOCK: u32 = 1 << 20;
-/// The length in front of a block.
-const LENGTH: usize = 4;
 const MAX_TEXT: usize = 1024;
 /// The code of a stream that one side gave up.
 const GAVE_UP: AppCode = AppCode::new(1);
@@ -56,17 +50,6 @@ pub(crate) struct Receipt {
     pub(crate) saved_as: String,
     /// Of what this side read or wrote itself.
     pub(crate) hash: Hash,
-    /// Bytes of it.
-    pub(crate) size: u64,
-}
-
-/// Whether the content may end before the announced size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// It would mean that the file changed.
-    Exact,
-    /// It was a limit.
-    Early,
 }
 
 /// Where a received file goes.
@@ -83,14 +66,13 @@ pub(crate) async fn send(
     stream: (SendStream, RecvStream),
     header: &Header,
     content: &mut (impl AsyncRead + Unpin),
-    ending: Ending,
     progress: impl FnMut(u64),
 ) -> Result<Receipt> {
     let (mut to, mut from) = stream;
     to.write_all(&header.encode()).await?;
     yes(&mut from).await?;
-    let (hash, size) = match send_content(&mut to, header.size, content, ending, progress).await {
-        Ok(sent) => sent,
+    let hash = match send_content(&mut to, header.size, content, progress).await {
+        Ok(hash) => hash,
         Err(Broken::Content(failure)) => {
             to.reset(GAVE_UP);
             return Err(failure);
@@ -108,7 +90,7 @@ pub(crate) async fn send(
     if theirs != hash {
         return Err(Failure::new("the receiver has other content than was sent: the hashes differ"));
     }
-    Ok(Receipt { saved_as, hash, size })
+    Ok(Receipt { saved_as, hash })
 }
 
 enum Broken {
@@ -120,34 +102,26 @@ async fn send_content(
     to: &mut SendStream,
     size: u64,
     content: &mut (impl AsyncRead + Unpin),
-    ending: Ending,
     mut progress: impl FnMut(u64),
-) -> std::result::Result<(Hash, u64), Broken> {
+) -> std::result::Result<Hash, Broken> {
     let mut hasher = Sha256::new();
-    // A block: its length, then its bytes.
-    let mut buffer = vec![0; LENGTH + CHUNK];
+    let mut buffer = vec![0; CHUNK];
     let mut done = 0;
     while done < size {
         let want = CHUNK.min(usize::try_from(size - done).unwrap_or(usize::MAX));
-        let block = &mut buffer[LENGTH..LENGTH + want];
-        let read = content.read(block).await.map_err(|error| Broken::Content(error.into()))?;
-        if read == 0 && ending == Ending::Early {
-            break;
-        }
+        let read = content.read(&mut buffer[..want]).await.map_err(|error| Broken::Content(error.into()))?;
         if read == 0 {
             return Err(Broken::Content(Failure::new(format!("the file became shorter: {done} of {size} bytes"))));
         }
-        hasher.update(&block[..read]);
-        buffer[..LENGTH].copy_from_slice(&(read as u32).to_be_bytes());
-        to.write_all(&buffer[..LENGTH + read]).await.map_err(Broken::Stream)?;
+        hasher.update(&buffer[..read]);
+        to.write_all(&buffer[..read]).await.map_err(Broken::Stream)?;
         done += read as u64;
         progress(done);
     }
     let hash: Hash = hasher.finalize().into();
-    to.write_all(&[0; LENGTH]).await.map_err(Broken::Stream)?;
     to.write_all(&hash).await.map_err(Broken::Stream)?;
     to.finish().map_err(Broken::Stream)?;
-    Ok((hash, done))
+    Ok(hash)
 }
 
 /// Receives a file. `progress` is told the size and how many bytes came.
@@ -185,26 +159,16 @@ async fn receive_content(
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];
     let mut done = 0;
-    loop {
-        let mut left = read_length(from).await? as usize;
-        if left == 0 {
-            break;
+    while done < header.size {
+        let want = CHUNK.min(usize::try_from(header.size - done).unwrap_or(usize::MAX));
+        let read = from.read(&mut buffer[..want]).await.map_err(cut)?;
+        if read == 0 {
+            return Err(Failure::new(format!("the sender ended after {done} of {} bytes", header.size)));
         }
-        if left as u64 > header.size - done {
-            return Err(Failure::new(format!("more came than the announced {} bytes", header.size)));
-        }
-        while left > 0 {
-            let want = buffer.len().min(left);
-            let read = from.read(&mut buffer[..want]).await.map_err(cut)?;
-            if read == 0 {
-                return Err(Failure::new(format!("the sender ended after {done} of {} bytes", header.size)));
-            }
-            hasher.update(&buffer[..read]);
-            place.write(&buffer[..read]).await?;
-            left -= read;
-            done += read as u64;
-            progress(header.size, done);
-        }
+        hasher.update(&buffer[..read]);
+        place.write(&buffer[..read]).await?;
+        done += read as u64;
+        progress(header.size, done);
     }
     let mut theirs = [0; 32];
     read_exact(from, &mut theirs).await?;
@@ -213,17 +177,7 @@ async fn receive_content(
         return Err(Failure::new("the content is not what the sender read: the hashes differ"));
     }
     let saved_as = place.keep().await?;
-    Ok((header, Receipt { saved_as, hash, size: done }))
-}
-
-async fn read_length(from: &mut RecvStream) -> Result<u32> {
-    let mut length = [0; LENGTH];
-    read_exact(from, &mut length).await?;
-    let length = u32::from_be_bytes(length);
-    if length > MAX_BLOCK {
-        return Err(Failure::new("the peer does not speak this protocol: a block is too long"));
-    }
-    Ok(length)
+    Ok((header, Receipt { saved_as, hash }))
 }
 
 impl Header {

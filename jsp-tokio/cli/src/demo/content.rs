@@ -3,7 +3,6 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -11,11 +10,9 @@ use crate::failure::Result;
 use crate::proxy::SplitMix;
 use crate::transfer::{Header, Place};
 
-/// Bytes that a seed decides and nothing compresses. Never in memory as a whole. They end when their time is up, if
-/// they have a limit.
+/// Bytes that a seed decides and nothing compresses. Never in memory as a whole.
 #[derive(Debug)]
 pub(super) struct Generated {
-    until: Option<Instant>,
     random: SplitMix,
     word: [u8; 8],
     /// Bytes of the word that were given out.
@@ -23,17 +20,14 @@ pub(super) struct Generated {
 }
 
 impl Generated {
-    pub(super) fn new(seed: u64, until: Option<Instant>) -> Self {
-        Self { until, random: SplitMix(seed), word: [0; 8], used: 8 }
+    pub(super) fn new(seed: u64) -> Self {
+        Self { random: SplitMix(seed), word: [0; 8], used: 8 }
     }
 }
 
 impl AsyncRead for Generated {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.until.is_some_and(|until| Instant::now() >= until) {
-            return Poll::Ready(Ok(()));
-        }
         while buffer.remaining() > 0 {
             if this.used == this.word.len() {
                 this.word = this.random.next().to_le_bytes();
@@ -73,17 +67,15 @@ mod tests {
     #[tokio::test]
     async fn the_content_does_not_depend_on_how_it_is_read() {
         let mut whole = vec![0; 1000];
-        Generated::new(5, None).read_exact(&mut whole).await.expect("endless");
-        let mut source = Generated::new(5, None);
+        Generated::new(5).read_exact(&mut whole).await.expect("endless");
+        let mut source = Generated::new(5);
         for part in whole.chunks(7) {
             let mut read = vec![0; part.len()];
             source.read_exact(&mut read).await.expect("endless");
             assert_eq!(read, part);
         }
         let mut other = vec![0; 1000];
-        Generated::new(6, None).read_exact(&mut other).await.expect("endless");
+        Generated::new(6).read_exact(&mut other).await.expect("endless");
         assert_ne!(whole, other);
-        let mut late = Generated::new(5, Some(Instant::now()));
-        assert_eq!(late.read(&mut other).await.expect("an end"), 0);
     }
 }

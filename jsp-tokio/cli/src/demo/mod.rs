@@ -17,14 +17,11 @@ use crate::args::Demo;
 use crate::failure::{Context, Failure, Result};
 use crate::proxy::{Impairment, Proxy};
 use crate::term::{Progress, duration, say};
-use crate::transfer::{self, Ending, Header, Receipt};
+use crate::transfer::{self, Header, Receipt};
 use crate::{keys, net};
 use content::{Generated, Nowhere};
 use messages::Tally;
 
-/// How much is generated when nobody says, and for how long: a bad network must not make a first look take minutes.
-const SIZE: u64 = 64 << 20;
-const TIME: Duration = Duration::from_secs(30);
 /// The file is less urgent than the messages.
 const FILE_PRIORITY: u8 = 64;
 /// How long stragglers may take when the file has crossed.
@@ -43,9 +40,8 @@ pub(crate) async fn demo(args: &Demo) -> Result<()> {
                 run(args, Header { name, size: meta.len() }, file).await
             }
             None => {
-                let until = args.size.is_none().then(|| Instant::now() + TIME);
-                let header = Header { name: "generated content".into(), size: args.size.unwrap_or(SIZE) };
-                run(args, header, Generated::new(args.seed, until)).await
+                let header = Header { name: "generated content".into(), size: args.size };
+                run(args, header, Generated::new(args.seed)).await
             }
         }
     };
@@ -70,15 +66,15 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let tally = Arc::new(Tally::new());
     let progress = Progress::new("file", header.size);
     let serving = tokio::spawn(serve(server.clone(), tally.clone(), progress));
-    let client = Endpoint::bind("127.0.0.1:0", Config::default()).await?;
+    let config = Config::builder().congestion(args.controller.congestion()).build()?;
+    let client = Endpoint::bind("127.0.0.1:0", config).await?;
     let connection = client.connect(proxy.address, &trust).await?;
     if let Some(time) = connection.stats().handshake_time {
         say!("handshake    {}: {}", duration(time), report::KEY_EXCHANGE);
         say!("             server key {id}, pinned");
     }
 
-    let ending = if args.file.is_none() { Ending::Early } else { Ending::Exact };
-    let (sent, time) = cross(&connection, &header, &mut content, ending, &tally).await?;
+    let (sent, time) = cross(&connection, &header, &mut content, &tally).await?;
     // The counters now: the close is another matter.
     let (stats, proxied) = (connection.stats(), proxy.counts());
     let closed = timeout(STRAGGLERS, connection.close(AppCode::ZERO, b"done")).await;
@@ -86,7 +82,7 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let received = timeout(STRAGGLERS, serving).await.map_err(|_| Failure::new("the server did not end in time"))?;
     let received = received.map_err(|error| Failure::new(format!("the server failed: {error}")))??;
     tokio::join!(client.shutdown(), server.shutdown());
-    report::Findings { wanted: header.size, sent, received, time, tally: &tally, stats, proxied }.print()
+    report::Findings { size: header.size, sent, received, time, tally: &tally, stats, proxied }.print()
 }
 
 fn impairments(args: &Demo) -> (Impairment, Impairment) {
@@ -107,14 +103,13 @@ async fn cross(
     connection: &Connection,
     header: &Header,
     content: &mut (impl AsyncRead + Unpin),
-    ending: Ending,
     tally: &Arc<Tally>,
 ) -> Result<(Receipt, Duration)> {
     let stop = Arc::new(Notify::new());
     let talking = tokio::spawn(messages::talk(connection.clone(), tally.clone(), stop.clone()));
     let begun = Instant::now();
     let stream = connection.open_bi_with(StreamOptions::bytes().priority(FILE_PRIORITY)).await?;
-    let sent = transfer::send(stream, header, content, ending, |_| {}).await?;
+    let sent = transfer::send(stream, header, content, |_| {}).await?;
     let time = begun.elapsed();
     stop.notify_one();
     match timeout(STRAGGLERS, talking).await {
