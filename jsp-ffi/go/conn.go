@@ -255,6 +255,35 @@ func (c *Conn) Stats() ConnStats {
 	return c.currentStats()
 }
 
+// SetCongestion goes on with this controller, which starts from nothing. It decides how fast this side sends.
+func (c *Conn) SetCongestion(controller Congestion) error {
+	return c.act(func(now uint64) Code { return c.ep.native.setCongestion(now, c.id, controller) })
+}
+
+// SetFixedRateWithoutCongestionControl goes on sending that many bytes per second, at least 1, whatever is lost. It is
+// for private links that carry nothing else: anywhere else it takes the path from all others and may bring it to a
+// standstill.
+func (c *Conn) SetFixedRateWithoutCongestionControl(bytesPerSecond uint64) error {
+	return c.act(func(now uint64) Code { return c.ep.native.setFixedRate(now, c.id, bytesPerSecond) })
+}
+
+// act changes something about a connection that is not over.
+func (c *Conn) act(change func(now uint64) Code) error {
+	c.ep.mu.Lock()
+	defer c.ep.mu.Unlock()
+	if err := c.usable(); err != nil {
+		return err
+	}
+	if c.over {
+		return c.err
+	}
+	if code := change(c.ep.now()); code != 0 {
+		return errorOfCode(code)
+	}
+	c.ep.kick()
+	return nil
+}
+
 // await waits until the connection is established or over.
 func (c *Conn) await(ctx context.Context) error {
 	for {

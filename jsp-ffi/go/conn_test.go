@@ -209,6 +209,49 @@ func TestShutdownEndsEverything(t *testing.T) {
 	ok(t, again.Shutdown(within(t)))
 }
 
+func TestCongestion(t *testing.T) {
+	const rate = 2_000_000
+	client, server := pair(t, WithFixedRateWithoutCongestionControl(rate))
+	paces := func(c *Conn) uint64 { return c.Stats().PacingRate }
+	if paces(client) != rate || paces(server) != rate {
+		t.Fatalf("the rates are %d and %d", paces(client), paces(server))
+	}
+	sent := make([]byte, 200_000)
+	ours, theirs := streams(t, client, server)
+	begun := time.Now()
+	go func() {
+		_, _ = ours.Write(sent)
+		_ = ours.CloseWrite()
+	}()
+	if got := must(io.ReadAll(theirs))(t); len(got) != len(sent) {
+		t.Fatalf("%d bytes arrived", len(got))
+	}
+	if took := time.Since(begun); took < 50*time.Millisecond {
+		t.Fatalf("%v is faster than the rate", took)
+	}
+
+	ok(t, client.SetCongestion(Cubic))
+	if paces(client) == rate || paces(server) != rate {
+		t.Fatalf("the rates are %d and %d", paces(client), paces(server))
+	}
+	ok(t, client.SetFixedRateWithoutCongestionControl(rate/2))
+	is(t, client.SetFixedRateWithoutCongestionControl(0), &Error{Code: CodeInvalidArgument})
+	is(t, client.SetCongestion(9), &Error{Code: CodeInvalidArgument})
+	if paces(client) != rate/2 {
+		t.Fatalf("the rate is %d", paces(client))
+	}
+	ok(t, client.Close())
+	is(t, client.SetCongestion(BBR), net.ErrClosed)
+
+	cubic, _ := pair(t, WithCongestion(Cubic))
+	ok(t, cubic.SendMessage(within(t), []byte("hello")))
+	ok(t, cubic.Close())
+	for _, wrong := range []Option{WithCongestion(9), WithFixedRateWithoutCongestionControl(0)} {
+		_, err := Listen("127.0.0.1:0", wrong)
+		is(t, err, &Error{Code: CodeInvalidArgument})
+	}
+}
+
 func TestBothSidesExportTheSameKey(t *testing.T) {
 	client, server := pair(t)
 	ours := must(client.ExportKey("purpose", []byte("context"), 32))(t)

@@ -177,6 +177,15 @@ func (n native) abort(now, conn, code uint64, reason string) Code {
 		C.size_t(len(text))))
 }
 
+func (n native) setCongestion(now, conn uint64, controller Congestion) Code {
+	return Code(C.jsp_conn_set_congestion(n.handle, C.uint64_t(now), C.uint64_t(conn), C.uint32_t(controller)))
+}
+
+func (n native) setFixedRate(now, conn, bytesPerSecond uint64) Code {
+	return Code(C.jsp_conn_set_fixed_rate_without_congestion_control(n.handle, C.uint64_t(now), C.uint64_t(conn),
+		C.uint64_t(bytesPerSecond)))
+}
+
 func (n native) discard(now, conn uint64) {
 	C.jsp_conn_discard(n.handle, C.uint64_t(now), C.uint64_t(conn))
 }

@@ -12,6 +12,9 @@ import (
 	"unsafe"
 )
 
+// fixedRate is none of the controllers of C.
+const fixedRate Congestion = 1 << 31
+
 // maxPayload is the largest datagram that is ever sent.
 const maxPayload = 1472
 
@@ -32,6 +35,8 @@ type options struct {
 	idle            time.Duration
 	handshake       time.Duration
 	linger          time.Duration
+	congestion      Congestion
+	fixedRate       uint64
 	hideKey         bool
 	requireIdentity bool
 	authorize       func(*Incoming) error
@@ -94,6 +99,29 @@ func WithHandshakeTimeout(d time.Duration) Option { return func(o *options) { o.
 
 // WithLinger sets how long a Close may wait for a peer that acknowledges nothing. The default is 10 seconds.
 func WithLinger(d time.Duration) Option { return func(o *options) { o.linger = d } }
+
+// A Congestion controller decides how fast a connection sends.
+type Congestion uint32
+
+const (
+	// BBR is a model of the path: how much it delivers, and its round-trip time without a queue. It tells loss from
+	// congestion. It is the default.
+	BBR Congestion = C.JSP_CONGESTION_BBR
+	// Cubic takes every loss for congestion.
+	Cubic Congestion = C.JSP_CONGESTION_CUBIC
+)
+
+// WithCongestion sets what decides how fast this side sends. The default is BBR.
+func WithCongestion(controller Congestion) Option {
+	return func(o *options) { o.congestion, o.fixedRate = controller, 0 }
+}
+
+// WithFixedRateWithoutCongestionControl lets this side send that many bytes per second, whatever is lost; 0 is an error.
+// It is for private links that carry nothing else: anywhere else it takes the path from all others and may bring it to a
+// standstill.
+func WithFixedRateWithoutCongestionControl(bytesPerSecond uint64) Option {
+	return func(o *options) { o.congestion, o.fixedRate = fixedRate, bytesPerSecond }
+}
 
 // WithRequiredIdentity makes the server refuse clients that prove neither a key of their own nor a pre-shared key.
 func WithRequiredIdentity() Option { return func(o *options) { o.requireIdentity = true } }
@@ -173,6 +201,14 @@ func (o *options) endpoint(origin time.Time) (native, error) {
 	config.size = C.uint32_t(unsafe.Sizeof(config))
 	if !o.hideKey {
 		config.key_fetch = C.JSP_KEY_FETCH_OPEN
+	}
+	switch {
+	case o.congestion != fixedRate:
+		config.congestion = C.uint32_t(o.congestion)
+	case o.fixedRate == 0:
+		return native{}, errorOfCode(CodeInvalidArgument)
+	default:
+		config.fixed_rate_without_congestion_control = C.uint64_t(o.fixedRate)
 	}
 	config.protocols, config.protocols_len = names(&pin, o.protocols)
 	return newNative(&config)

@@ -76,6 +76,12 @@
 // A server's public-key work is handed out: `jsp_endpoint_take_job`.
 #define JSP_KEM_HANDED_OUT 1
 
+// A model of the path, which tells loss from congestion.
+#define JSP_CONGESTION_BBR 0
+
+// CUBIC: every loss counts as congestion.
+#define JSP_CONGESTION_CUBIC 1
+
 // Nobody was named: only servers on the loopback address can be reached.
 #define JSP_TRUST_LOOPBACK_ONLY 0
 
@@ -379,6 +385,14 @@ typedef struct JspConfig {
   const uint8_t *token_key;
   // The key of stateless resets, 32 bytes, kept over restarts; `NULL`: a random one.
   const uint8_t *reset_key;
+  // `JSP_CONGESTION_...`: what decides how fast connections send.
+  uint32_t congestion;
+  // Zero.
+  uint32_t reserved;
+  // Not 0: send this many bytes of datagrams per second, whatever is lost, in place of `congestion`, which must be 0.
+  // For private links that carry nothing else: anywhere else it takes the path from all others and may bring it to a
+  // standstill.
+  uint64_t fixed_rate_without_congestion_control;
 } JspConfig;
 
 // What a connection is.
@@ -1076,6 +1090,29 @@ JspError jsp_conn_trust_key(struct JspEndpoint *endpoint, uint64_t now_ns, uint6
 // Pointers:
 // `endpoint` is a handle that was not freed.
 JspError jsp_conn_reject_key(struct JspEndpoint *endpoint, uint64_t now_ns, uint64_t connection);
+
+// Goes on with this controller, `JSP_CONGESTION_...`, which starts from nothing. It decides how fast this side sends.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT` for another number; `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed.
+JspError jsp_conn_set_congestion(struct JspEndpoint *endpoint,
+                                 uint64_t now_ns,
+                                 uint64_t connection,
+                                 uint32_t controller);
+
+// Goes on sending this many bytes of datagrams per second, whatever is lost. For private links that carry nothing else:
+// anywhere else it takes the path from all others and may bring it to a standstill.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT` for 0; `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed.
+JspError jsp_conn_set_fixed_rate_without_congestion_control(struct JspEndpoint *endpoint,
+                                                            uint64_t now_ns,
+                                                            uint64_t connection,
+                                                            uint64_t bytes_per_second);
 
 // Closes a connection after everything accepted for sending was delivered. `code` and `reason`, at most
 // `JSP_REASON_LEN` bytes, reach the peer's application. `JSP_EVENT_CLOSED` follows. Closing again does nothing.

@@ -1,10 +1,12 @@
 //! What a program may set.
 
 use std::ffi::c_char;
+use std::mem::offset_of;
 use std::time::Duration;
 
 use jsp_proto::{
-    AcceptPolicy, ClientAuth, ClientConfig, Config, ConfigBuilder, KemJobs, KeyFetch, KeyId, RetryPolicy, SecretKey,
+    AcceptPolicy, ClientAuth, ClientConfig, Config, ConfigBuilder, Congestion, KemJobs, KeyFetch, KeyId, RetryPolicy,
+    SecretKey,
 };
 
 use crate::guard::catch;
@@ -40,6 +42,11 @@ pub const JSP_CLIENT_AUTH_REQUIRED: u32 = 1;
 pub const JSP_KEM_INLINE: u32 = 0;
 /// A server's public-key work is handed out: `jsp_endpoint_take_job`.
 pub const JSP_KEM_HANDED_OUT: u32 = 1;
+
+/// A model of the path, which tells loss from congestion.
+pub const JSP_CONGESTION_BBR: u32 = 0;
+/// CUBIC: every loss counts as congestion.
+pub const JSP_CONGESTION_CUBIC: u32 = 1;
 
 /// Nobody was named: only servers on the loopback address can be reached.
 pub const JSP_TRUST_LOOPBACK_ONLY: u32 = 0;
@@ -114,11 +121,19 @@ pub struct JspConfig {
     pub token_key: *const u8,
     /// The key of stateless resets, 32 bytes, kept over restarts; `NULL`: a random one.
     pub reset_key: *const u8,
+    /// `JSP_CONGESTION_...`: what decides how fast connections send.
+    pub congestion: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Not 0: send this many bytes of datagrams per second, whatever is lost, in place of `congestion`, which must be 0.
+    /// For private links that carry nothing else: anywhere else it takes the path from all others and may bring it to a
+    /// standstill.
+    pub fixed_rate_without_congestion_control: u64,
 }
 
 // SAFETY: a `u32` first; numbers and pointers take any bits.
 unsafe impl Sized32 for JspConfig {
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, congestion);
 }
 
 /// The settings of one outgoing connection. All zeros, with `size` set, reaches servers on the loopback address.
@@ -180,6 +195,15 @@ fn set_both<T>(builder: T, numbers: [u64; 2], apply: impl FnOnce(T, u64, u64) ->
         [0, 0] => Ok(builder),
         [_, 0] | [0, _] => Err(JSP_ERROR_INVALID_ARGUMENT),
         [first, second] => Ok(apply(builder, first, second)),
+    }
+}
+
+/// The controller with a number of the header.
+pub(crate) fn congestion(controller: u32) -> Result<Congestion, JspError> {
+    match controller {
+        JSP_CONGESTION_BBR => Ok(Congestion::Bbr),
+        JSP_CONGESTION_CUBIC => Ok(Congestion::Cubic),
+        _ => Err(JSP_ERROR_INVALID_ARGUMENT),
     }
 }
 
@@ -257,6 +281,11 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
         .kem_jobs(match given.kem {
             JSP_KEM_INLINE => KemJobs::Inline,
             JSP_KEM_HANDED_OUT => KemJobs::HandedOut,
+            _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
+        })
+        .congestion(match (congestion(given.congestion)?, given.fixed_rate_without_congestion_control) {
+            (controller, 0) => controller,
+            (Congestion::Bbr, bytes_per_second) => Congestion::FixedRateWithoutCongestionControl { bytes_per_second },
             _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
         })
         .unix_time_at_origin(given.unix_time_at_origin);

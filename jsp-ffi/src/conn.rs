@@ -2,9 +2,10 @@
 
 use std::ffi::c_char;
 
-use jsp_proto::{AppCode, Conn, ConnId, ConnectionError, Instant, Side};
+use jsp_proto::{AppCode, Congestion, Conn, ConnId, ConnectionError, Instant, Side};
 
 use crate::address::JspAddress;
+use crate::config::congestion;
 use crate::endpoint::{Inner, JspEndpoint, with};
 use crate::keys::JSP_KEY_ID_TEXT;
 use crate::memory::{Sized32, bytes, bytes_mut, copy_out, put, put_text, write};
@@ -328,6 +329,52 @@ pub unsafe extern "C" fn jsp_conn_reject_key(endpoint: *mut JspEndpoint, now_ns:
     let work = |mut conn: Conn<'_>| {
         conn.offered_key().ok_or(JSP_ERROR_WRONG_STATE)?;
         conn.reject_key();
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { with_conn(endpoint, now_ns, connection, work) }
+}
+
+/// Goes on with this controller, `JSP_CONGESTION_...`, which starts from nothing. It decides how fast this side sends.
+///
+/// Errors: `JSP_ERROR_INVALID_ARGUMENT` for another number; `JSP_ERROR_NO_CONNECTION`.
+///
+/// # Safety
+/// `endpoint` is a handle that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jsp_conn_set_congestion(
+    endpoint: *mut JspEndpoint,
+    now_ns: u64,
+    connection: u64,
+    controller: u32,
+) -> JspError {
+    let work = |mut conn: Conn<'_>| {
+        conn.set_congestion(congestion(controller)?);
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { with_conn(endpoint, now_ns, connection, work) }
+}
+
+/// Goes on sending this many bytes of datagrams per second, whatever is lost. For private links that carry nothing else:
+/// anywhere else it takes the path from all others and may bring it to a standstill.
+///
+/// Errors: `JSP_ERROR_INVALID_ARGUMENT` for 0; `JSP_ERROR_NO_CONNECTION`.
+///
+/// # Safety
+/// `endpoint` is a handle that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jsp_conn_set_fixed_rate_without_congestion_control(
+    endpoint: *mut JspEndpoint,
+    now_ns: u64,
+    connection: u64,
+    bytes_per_second: u64,
+) -> JspError {
+    let work = |mut conn: Conn<'_>| {
+        if bytes_per_second == 0 {
+            return Err(JSP_ERROR_INVALID_ARGUMENT);
+        }
+        conn.set_congestion(Congestion::FixedRateWithoutCongestionControl { bytes_per_second });
         Ok(())
     };
     // SAFETY: the caller's promise.

@@ -82,6 +82,8 @@ static void null_handles(void)
     GONE(jsp_conn_offered_key(NULL, 0, out, sizeof(out), &len));
     GONE(jsp_conn_trust_key(NULL, 0, 0));
     GONE(jsp_conn_reject_key(NULL, 0, 0));
+    GONE(jsp_conn_set_congestion(NULL, 0, 0, JSP_CONGESTION_BBR));
+    GONE(jsp_conn_set_fixed_rate_without_congestion_control(NULL, 0, 0, 1));
     GONE(jsp_conn_close(NULL, 0, 0, 0, NULL, 0));
     GONE(jsp_conn_abort(NULL, 0, 0, 0, NULL, 0));
     GONE(jsp_conn_discard(NULL, 0, 0));
@@ -159,8 +161,10 @@ static void null_pointers(void)
 
 /* ---- structures */
 
-static void expect_size_checks(World *world, const uint64_t ids[SIDES], Room *room, uint32_t size,
-                               JspError (*call)(World *, const uint64_t *, Room *), int is_read)
+/* `first` is the size of the structure in the first version that had it. */
+static void expect_size_checks(World *world, const uint64_t ids[SIDES], Room *room, uint32_t first,
+                               uint32_t size, JspError (*call)(World *, const uint64_t *, Room *),
+                               int is_read)
 {
     static const uint32_t wrong[] = {0, 1, 4, 4097, UINT32_MAX};
     size_t i;
@@ -171,8 +175,10 @@ static void expect_size_checks(World *world, const uint64_t ids[SIDES], Room *ro
             CHECK_IS(call(world, ids, room), JSP_ERROR_STRUCT_SIZE);
         }
     }
-    room->size = size - 1;
+    room->size = first - 1;
     CHECK_IS(call(world, ids, room), JSP_ERROR_STRUCT_SIZE);
+    room->size = first;
+    CHECK(call(world, ids, room) != JSP_ERROR_STRUCT_SIZE);
     room->size = size + 8;
     CHECK(call(world, ids, room) != JSP_ERROR_STRUCT_SIZE);
     room->bytes[size + 7] = 1;
@@ -249,14 +255,15 @@ static void struct_sizes(void)
     World *world = connected(ids);
     Room *room = NULL;
 
-#define SIZES(type, call, is_read)                                                                 \
+#define SIZES(type, call, is_read) SIZES_FROM(sizeof(type), type, call, is_read)
+#define SIZES_FROM(first, type, call, is_read)                                                     \
     do {                                                                                           \
         room = calloc(1, sizeof(*room));                                                           \
         CHECK(room != NULL);                                                                       \
-        expect_size_checks(world, ids, room, sizeof(type), call, is_read);                         \
+        expect_size_checks(world, ids, room, first, sizeof(type), call, is_read);                  \
         free(room);                                                                                \
     } while (0)
-    SIZES(JspConfig, call_new, 1);
+    SIZES_FROM(offsetof(JspConfig, congestion), JspConfig, call_new, 1);
     SIZES(JspClientConfig, call_connect, 1);
     SIZES(JspAccept, call_accept, 1);
     SIZES(JspPoll, call_poll, 1);
@@ -267,6 +274,7 @@ static void struct_sizes(void)
     SIZES(JspEndpointStats, call_endpoint_stats, 0);
     CHECK_OK(jsp_conn_abort(world->end[CLIENT], world->now_ns, ids[CLIENT], 0, NULL, 0));
     SIZES(JspCloseReason, call_reason, 0);
+#undef SIZES_FROM
 #undef SIZES
     world_free(world);
 }
@@ -648,7 +656,7 @@ static JspError walk_connection(Walk *walk, JspEndpoint *end)
     uint64_t id = pick(walk, walk->connections);
     size_t len;
 
-    switch (roll(walk, 10)) {
+    switch (roll(walk, 12)) {
     case 0:
         make_room(walk, sizeof(JspConnInfo));
         return jsp_conn_info(end, id, &walk->room.info);
@@ -668,6 +676,11 @@ static JspError walk_connection(Walk *walk, JspEndpoint *end)
         return jsp_conn_trust_key(end, now(walk), id);
     case 7:
         return roll(walk, 4) == 0 ? jsp_conn_reject_key(end, now(walk), id) : JSP_ERROR_OK;
+    case 10:
+        return jsp_conn_set_congestion(end, now(walk), id, (uint32_t)roll(walk, 3));
+    case 11:
+        return jsp_conn_set_fixed_rate_without_congestion_control(end, now(walk), id,
+                                                                  roll(walk, roll(walk, 5)));
     case 8:
         make_room(walk, sizeof(JspEndpointStats));
         return jsp_endpoint_stats(end, &walk->room.endpoint_stats);

@@ -604,6 +604,89 @@ static JspError read_bytes(World *world, uint64_t id, uint64_t stream, size_t *r
     return error;
 }
 
+static JspConnStats conn_stats(World *world, int side, uint64_t id)
+{
+    JspConnStats stats;
+    memset(&stats, 0, sizeof(stats));
+    stats.size = sizeof(stats);
+    CHECK_OK(jsp_conn_stats(world->end[side], id, &stats));
+    return stats;
+}
+
+/* How long a stream of that many bytes takes, one after the other. */
+static uint64_t time_of_bytes(World *world, const uint64_t ids[SIDES], size_t total)
+{
+    uint64_t stream = world_open(world, ids, NULL), begun = world->now_ns;
+    size_t sent = 0, received = 0;
+    JspError error = JSP_ERROR_WOULD_BLOCK;
+
+    while (error == JSP_ERROR_WOULD_BLOCK) {
+        if (sent < total) {
+            write_bytes(world, ids[CLIENT], stream, &sent, total);
+        }
+        CHECK(world_step(world, JSP_NEVER - 1));
+        error = read_bytes(world, ids[SERVER], stream, &received);
+    }
+    CHECK_IS(error, JSP_ERROR_END);
+    CHECK(received == total);
+    return world->now_ns - begun;
+}
+
+static void test_congestion(void)
+{
+    Settings settings;
+    uint64_t ids[SIDES], time, rate;
+    World *world;
+    JspConnStats bbr, cubic;
+
+    /* For the endpoint: a megabyte takes a second at a megabyte per second. */
+    settings_init(&settings);
+    settings.client.fixed_rate_without_congestion_control = 1000000;
+    world = connected(&settings, ids);
+    CHECK(conn_stats(world, CLIENT, ids[CLIENT]).pacing_rate == 1000000);
+    time = time_of_bytes(world, ids, 1000000);
+    CHECK(time > SECOND && time < SECOND + 300 * MS);
+
+    /* For the connection. */
+    CHECK_OK(jsp_conn_set_fixed_rate_without_congestion_control(world->end[CLIENT], world->now_ns,
+                                                                ids[CLIENT], 4000000));
+    time = time_of_bytes(world, ids, 1000000);
+    CHECK(time > 250 * MS && time < 350 * MS);
+    CHECK_OK(jsp_conn_set_congestion(world->end[CLIENT], world->now_ns, ids[CLIENT],
+                                     JSP_CONGESTION_CUBIC));
+    CHECK(conn_stats(world, CLIENT, ids[CLIENT]).pacing_rate != 4000000);
+    time_of_bytes(world, ids, 1000000);
+    cubic = conn_stats(world, CLIENT, ids[CLIENT]);
+    CHECK_OK(jsp_conn_set_congestion(world->end[CLIENT], world->now_ns, ids[CLIENT],
+                                     JSP_CONGESTION_BBR));
+    time_of_bytes(world, ids, 1000000);
+    bbr = conn_stats(world, CLIENT, ids[CLIENT]);
+    CHECK(cubic.congestion_window != bbr.congestion_window);
+
+    /* What is wrong changes nothing. */
+    rate = conn_stats(world, CLIENT, ids[CLIENT]).pacing_rate;
+    CHECK_IS(jsp_conn_set_congestion(world->end[CLIENT], world->now_ns, ids[CLIENT], 2),
+             JSP_ERROR_INVALID_ARGUMENT);
+    CHECK_IS(jsp_conn_set_fixed_rate_without_congestion_control(world->end[CLIENT], world->now_ns,
+                                                                ids[CLIENT], 0),
+             JSP_ERROR_INVALID_ARGUMENT);
+    CHECK(conn_stats(world, CLIENT, ids[CLIENT]).pacing_rate == rate);
+    CHECK_IS(jsp_conn_set_congestion(world->end[CLIENT], world->now_ns, ids[CLIENT] + 1, 0),
+             JSP_ERROR_NO_CONNECTION);
+    world_free(world);
+
+    settings_init(&settings);
+    settings.client.congestion = JSP_CONGESTION_CUBIC;
+    world = connected(&settings, ids);
+    CHECK(time_of_bytes(world, ids, 100000) > 0);
+    world_free(world);
+    CHECK_OK(jsp_config_check(&settings.client, NULL, 0, &(size_t){0}));
+    settings.client.fixed_rate_without_congestion_control = 1;
+    CHECK_IS(jsp_config_check(&settings.client, NULL, 0, &(size_t){0}), JSP_ERROR_INVALID_ARGUMENT);
+    settings.client.congestion = 2;
+    CHECK_IS(jsp_config_check(&settings.client, NULL, 0, &(size_t){0}), JSP_ERROR_INVALID_ARGUMENT);
+}
+
 /* Writing goes on only when the event says so, and so does reading: a lost event is a hang. */
 static void test_bytes_with_back_pressure(void)
 {
@@ -1021,9 +1104,7 @@ static void test_statistics(void)
     CHECK(client.connections == 1 && client.connections_confirmed == 1);
     CHECK(client.datagrams_sent == server.datagrams_received && client.bytes_sent > 1200);
     CHECK(client.bytes_received == server.bytes_sent && server.handshakes_started == 1);
-    memset(&stats, 0, sizeof(stats));
-    stats.size = sizeof(stats);
-    CHECK_OK(jsp_conn_stats(world->end[CLIENT], ids[CLIENT], &stats));
+    stats = conn_stats(world, CLIENT, ids[CLIENT]);
     CHECK(stats.min_rtt_ns == 2 * world->delay_ns && stats.rtt_ns >= stats.min_rtt_ns);
     CHECK(stats.datagrams_sent == client.datagrams_sent && stats.datagram_size >= 1200);
     CHECK(stats.handshake_time_ns >= 2 * world->delay_ns && stats.congestion_window > 0);
@@ -1067,6 +1148,7 @@ static const Test tests[] = {
     TEST(identity),
     TEST(jobs_handed_out),
     TEST(bytes_with_back_pressure),
+    TEST(congestion),
     TEST(messages_in_every_mode),
     TEST(lost_and_expired_messages),
     TEST(message_limits),

@@ -36,7 +36,8 @@ fn in_rust() -> BTreeSet<String> {
             size key_fetch retry accept client_auth kem server_seed protocols protocols_len idle_timeout_ns
             handshake_timeout_ns linger_ns max_udp_payload initial_mtu initial_rtt_ns max_ack_delay_ns receive_window
             stream_receive_window max_receive_window max_stream_receive_window send_buffer stream_send_buffer
-            max_streams max_message_size max_queue_age_ns unix_time_at_origin token_key reset_key
+            max_streams max_message_size max_queue_age_ns unix_time_at_origin token_key reset_key congestion
+            reserved fixed_rate_without_congestion_control
         }
         JspClientConfig {
             size trust public_key key_ids key_ids_len identity_seed identity_inline reserved psk psk_id app_token
