@@ -2,6 +2,9 @@
 //! nothing once the next one is there, and a chat that must not lose a word. Each endpoint gets a fixed part of the
 //! frame; the handshakes' public-key work runs in what the frame leaves over.
 //!
+//! A snapshot is 18 datagrams and none is sent again: at 2 % loss 0.98^18, or 70 %, of the snapshots can arrive. That
+//! takes a budget in which more than one snapshot fits, so that a turn catches up with what the one before left.
+//!
 //! Run: `cargo run --release -p jsp-mio --example game_loop -- --loss 2`. The same seed loses the same datagrams.
 use std::error::Error;
 use std::thread;
@@ -37,7 +40,7 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Microseconds of a frame that each endpoint may use.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 500)]
     budget: u64,
 }
 
