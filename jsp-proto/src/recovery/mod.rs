@@ -245,7 +245,13 @@ impl<R: Copy> Recovery<R> {
         if !self.sent.make_room(self.ring_limit - 1) {
             return Permit::RingFull;
         }
-        if bytes == 0 || self.probes > 0 {
+        if bytes == 0 {
+            return Permit::Now;
+        }
+        if self.probes > 0 {
+            // A probe waits for nothing, but what follows it waits for the probe, too.
+            let rate = self.pacing_rate();
+            self.pacer.pass(now, rate);
             return Permit::Now;
         }
         if self.sent.in_flight().saturating_add(bytes) > self.controller.cwnd() {
@@ -367,12 +373,13 @@ impl<R: Copy> Recovery<R> {
         if let Some(from) = self.insured.take()
             && self.controller.background_loss() >= INSURED_LOSS
         {
-            self.copying = true;
-            self.sent
-                .outstanding_from(from)
-                .filter(|(_, packet)| packet.flags.retransmission)
-                .for_each(|(_, packet)| self.sent.for_each_record(packet, |record| sink(Fate::Probe, record)));
-            return;
+            for (_, packet) in self.sent.outstanding_from(from).filter(|(_, packet)| packet.flags.retransmission) {
+                self.copying = true;
+                self.sent.for_each_record(packet, |record| sink(Fate::Probe, record));
+            }
+            if self.copying {
+                return;
+            }
         }
         self.sampler.set_app_limited(in_flight);
         self.controller.set_app_limited();

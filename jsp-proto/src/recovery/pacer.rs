@@ -73,6 +73,12 @@ impl Pacer {
         Err(at)
     }
 
+    /// A packet leaves without asking.
+    pub(super) fn pass(&mut self, now: Instant, rate: u64) {
+        self.refill(now, rate.max(1));
+        self.promised = None;
+    }
+
     /// Takes what has left. Packets that were not asked for, like probes, empty the bucket but never overdraw it.
     pub(super) fn on_sent(&mut self, bytes: u64) {
         let taken = bytes.saturating_mul(NANOS);

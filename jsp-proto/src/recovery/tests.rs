@@ -1,6 +1,7 @@
 //! Recovery as a whole, driven by hand-made ACKs and instants.
 
 mod properties;
+mod resending;
 
 use super::*;
 use crate::entropy::Entropy;
