@@ -54,6 +54,25 @@ pub(super) struct Verdict {
     pub(super) loss: f64,
     /// More was lost than the background explains.
     pub(super) excess: bool,
+    pub(super) ground: Ground,
+}
+
+/// The lost packets that a verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ground {
+    /// The first packet of the trial, and the first after it.
+    first: u64,
+    end: u64,
+    lost: u64,
+}
+
+impl Ground {
+    /// A packet called lost has arrived. Whether none of the losses is left.
+    pub(super) fn on_late(&mut self, pn: u64) -> bool {
+        let counts = (self.first..self.end).contains(&pn) && self.lost > 0;
+        self.lost -= u64::from(counts);
+        counts && self.lost == 0
+    }
 }
 
 /// The losses of one path.
@@ -124,9 +143,7 @@ impl Losses {
 
     /// The verdict on the oldest trial, if it is over and the losses of all packets below `settled` are known.
     pub(super) fn conclude(&mut self, settled: u64) -> Option<Verdict> {
-        if self.trials.get(1).is_none_or(|second| second.first > settled) {
-            return None;
-        }
+        let end = self.trials.get(1).map(|second| second.first).filter(|&end| end <= settled)?;
         let trial = self.trials.pop_front()?;
         let (sent, lost) = (trial.sent as f64, trial.lost as f64);
         let background = self.background();
@@ -137,7 +154,8 @@ impl Losses {
         if trial.pace == Pace::Below && !trial.queue && lost <= MAX_BACKGROUND * sent {
             self.learn(sent, lost);
         }
-        Some(Verdict { pace: trial.pace, loss: lost / sent.max(1.0), excess })
+        let ground = Ground { first: trial.first, end, lost: trial.lost };
+        Some(Verdict { pace: trial.pace, loss: lost / sent.max(1.0), excess, ground })
     }
 
     fn learn(&mut self, sent: f64, lost: f64) {
@@ -250,7 +268,17 @@ mod tests {
         (0..5).for_each(|pn| losses.on_late(pn));
         losses.begin(20, Pace::Below);
         assert_eq!(losses.conclude(19), None);
-        assert_eq!(losses.conclude(20), Some(Verdict { pace: Pace::Below, loss: 0.0, excess: false }));
+        let ground = Ground { first: 0, end: 20, lost: 0 };
+        assert_eq!(losses.conclude(20), Some(Verdict { pace: Pace::Below, loss: 0.0, excess: false, ground }));
+    }
+
+    #[test]
+    fn the_ground_is_gone_when_all_of_it_has_arrived() {
+        let (mut losses, mut next) = (Losses::new(), 100);
+        let mut ground = run(&mut losses, &mut next, &[(Pace::Full, 50, 2)]).unwrap().ground;
+        assert!(!ground.on_late(99) && !ground.on_late(150) && !ground.on_late(100));
+        assert!(ground.on_late(149));
+        assert!(!ground.on_late(149));
     }
 
     proptest! {

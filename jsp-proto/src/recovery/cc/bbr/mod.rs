@@ -49,10 +49,12 @@ mod losses;
 mod model;
 mod phase;
 mod round;
+#[cfg(test)]
+mod tests;
 
 use super::{AckSample, Controller, LossSample, LostPacket, SentSample, initial_window};
 use crate::time::Instant;
-use losses::{Losses, Pace, Verdict};
+use losses::{Ground, Losses, Pace, Verdict};
 use model::{Bandwidth, Floor, duration, rate_of, volume};
 use phase::Phase;
 use round::{Recent, Round};
@@ -118,8 +120,8 @@ pub(crate) struct Bbr {
     /// The most that may be in flight; grows again with every probe, by `long_step`.
     long: u64,
     long_step: u64,
-    /// Both bounds as they were before the last congestion, while it may prove spurious.
-    before: Option<(Option<Bounds>, u64)>,
+    /// Both bounds as they were before the last congestion, while it may prove spurious: the losses it rests on.
+    before: Option<(Option<Bounds>, u64, Ground)>,
     suspicion: Option<Suspicion>,
     doubt: Option<Doubt>,
     probe: Option<FloorProbe>,
@@ -142,6 +144,7 @@ struct Bounds {
 #[derive(Clone, Copy, Debug)]
 struct Suspicion {
     loss: f64,
+    ground: Ground,
     /// The delivery rate meanwhile.
     rate: u64,
 }
@@ -387,12 +390,13 @@ impl Bbr {
             && let Some(suspicion) = self.suspicion.take()
             && verdict.loss < suspicion.loss / 2.0
         {
-            self.reduce(&Round { rate: suspicion.rate, ..*round });
+            self.reduce(&Round { rate: suspicion.rate, ..*round }, Some(suspicion.ground));
         }
         let excess = verdict.filter(|verdict| verdict.excess && verdict.pace == Pace::Full);
         let congested = round.ce || excess.is_some() && self.queue;
         if congested {
-            self.reduce(round);
+            // Marks are never taken back.
+            self.reduce(round, excess.filter(|_| !round.ce).map(|verdict| verdict.ground));
         } else if let Some(verdict) = excess {
             self.suspect(&verdict, round);
         }
@@ -401,14 +405,15 @@ impl Bbr {
 
     fn suspect(&mut self, verdict: &Verdict, round: &Round) {
         if self.full && self.phase != Phase::ProbeRtt {
-            self.suspicion.get_or_insert(Suspicion { loss: verdict.loss, rate: round.rate });
+            self.suspicion.get_or_insert(Suspicion { loss: verdict.loss, ground: verdict.ground, rate: round.rate });
             self.enter(Phase::Down);
         }
     }
 
-    /// Less until the next probe (draft section 5.5.10.3).
-    fn reduce(&mut self, round: &Round) {
-        self.before = Some((self.short, self.long));
+    /// Less until the next probe (draft section 5.5.10.3), or until all of the losses that were the ground have
+    /// arrived.
+    fn reduce(&mut self, round: &Round, ground: Option<Ground>) {
+        self.before = ground.map(|ground| (self.short, self.long, ground));
         let rate = round.rate.max(self.rate() / 100 * BETA);
         self.short = Some(Bounds { rate, in_flight: round.delivered.max(self.cwnd / 100 * BETA) });
         self.long = self.bdp(100).max(self.long.min(self.cwnd) / 100 * BETA);
@@ -556,6 +561,12 @@ impl Controller for Bbr {
 
     fn on_packet_late(&mut self, pn: u64) {
         self.losses.on_late(pn);
+        if let Some((short, long, ground)) = &mut self.before
+            && ground.on_late(pn)
+        {
+            (self.short, self.long) = (*short, *long);
+            self.before = None;
+        }
     }
 
     fn on_loss(&mut self, sample: &LossSample) {
@@ -569,11 +580,8 @@ impl Controller for Bbr {
         self.round.ce = true;
     }
 
-    fn on_spurious(&mut self, _now: Instant) {
-        if let Some((short, long)) = self.before.take() {
-            (self.short, self.long) = (short, long);
-        }
-    }
+    /// Congestion events of the recovery layer are not what is judged here: see `on_packet_late`.
+    fn on_spurious(&mut self, _now: Instant) {}
 
     fn on_mtu(&mut self, max_datagram: u16) {
         self.segment = u64::from(max_datagram).max(1);
