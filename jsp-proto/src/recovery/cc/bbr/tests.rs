@@ -88,7 +88,7 @@ struct Path {
     filled_at: u64,
     /// Every packet that leaves is marked.
     marks: bool,
-    /// Each so-maniest packet arrives later by so much.
+    /// Each n-th packet arrives later by so many nanoseconds.
     late: Option<(u64, u64)>,
     /// Packets by the time their acknowledgement comes, and whether they are marked.
     on_the_way: BTreeSet<(u64, u64, bool)>,
@@ -169,7 +169,7 @@ impl Path {
             return;
         }
         // Some of them so late that they never come.
-        let late = self.late.map_or(0, |(each, by)| if pn % each == 0 { by } else { 0 });
+        let late = self.late.map_or(0, |(each, by)| if pn.is_multiple_of(each) { by } else { 0 });
         self.on_the_way.insert((self.free_at + self.floor + late, pn, self.marks && ecn == Ecn::Ect0));
     }
 
