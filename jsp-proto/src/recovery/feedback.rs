@@ -1,6 +1,6 @@
 //! What comes back: ACKs, timeouts, and what they say about packets (RFC 9002 section 6 and appendix A).
 
-use super::cc::{AckSample, LossSample, LostPacket};
+use super::cc::{AckSample, LossSample};
 use super::loss::PersistentRun;
 use super::sent::{Packet, State};
 use super::{AckSummary, AckViolation, Fate, MAX_BACKOFF, PROBES, Recovery, Timeout};
@@ -31,8 +31,6 @@ struct Batch {
 struct LostBatch {
     packets: u32,
     bytes: u64,
-    /// When the newest one that counted in flight was sent.
-    newest: Option<Instant>,
     new_event: bool,
 }
 
@@ -180,7 +178,6 @@ impl<R: Copy> Recovery<R> {
             next_pn: self.sent.next_pn(),
             rtt,
             srtt: self.rtt.smoothed(),
-            min_rtt,
             app_limited: packet.mark.app_limited,
             rate,
         });
@@ -191,7 +188,6 @@ impl<R: Copy> Recovery<R> {
     fn detect_lost(&mut self, now: Instant, summary: &mut AckSummary, sink: &mut dyn FnMut(Fate, &R)) {
         self.loss_at = None;
         let Some(largest) = self.largest_acked else { return };
-        let prior_in_flight = self.sent.in_flight();
         let delay = self.thresholds.time(&self.rtt);
         let mut run = PersistentRun::default();
         let mut batch = LostBatch::default();
@@ -221,7 +217,7 @@ impl<R: Copy> Recovery<R> {
             .find(|(_, packet)| packet.flags.ack_eliciting)
             .map(|(_, packet)| packet.sent_at.plus_nanos(delay));
         summary.persistent = run.is_persistent(&self.rtt, self.peer_max_ack_delay);
-        self.report_losses(now, &batch, prior_in_flight, summary);
+        self.report_losses(now, &batch, summary);
     }
 
     /// Settles one packet as lost.
@@ -238,33 +234,23 @@ impl<R: Copy> Recovery<R> {
             self.lost_packets += 1;
             batch.packets += 1;
             batch.bytes += bytes;
-            self.sampler.on_lost(bytes);
-            batch.newest = batch.newest.max(Some(sent_at));
             batch.new_event |= new;
-            let lost_total = self.sampler.lost();
-            self.controller.on_packet_lost(&LostPacket { pn, bytes, sent_at, mark: packet.mark, lost_total });
+            self.controller.on_packet_lost(pn);
         }
         self.sent.for_each_record(&packet, |record| sink(Fate::Lost, record));
     }
 
-    fn report_losses(&mut self, now: Instant, batch: &LostBatch, prior_in_flight: u64, summary: &mut AckSummary) {
+    fn report_losses(&mut self, now: Instant, batch: &LostBatch, summary: &mut AckSummary) {
         summary.lost_packets += batch.packets;
         summary.lost_bytes += batch.bytes;
-        let Some(largest_sent_at) = batch.newest else { return };
+        if batch.packets == 0 {
+            return;
+        }
         if summary.persistent {
             self.events.forget();
             self.rtt.forget_minimum(now);
         }
-        self.controller.on_loss(&LossSample {
-            now,
-            bytes: batch.bytes,
-            packets: batch.packets,
-            largest_sent_at,
-            new_event: batch.new_event,
-            persistent: summary.persistent,
-            prior_in_flight,
-            in_flight: self.sent.in_flight(),
-        });
+        self.controller.on_loss(&LossSample { now, new_event: batch.new_event, persistent: summary.persistent });
     }
 
     /// Does what is due at [`deadline`](Self::deadline). After a probe timeout the records of the two oldest packets

@@ -329,7 +329,7 @@ impl<R: Copy> Recovery<R> {
         if flags.in_flight {
             let in_flight = self.sent.in_flight() + bytes;
             mark = self.sampler.on_sent(now, bytes, in_flight);
-            self.controller.on_sent(&cc::SentSample { now, pn, bytes, in_flight, mark });
+            self.controller.on_sent();
             self.pacer.on_sent(bytes);
         }
         if flags.retransmission && !self.copying {

@@ -14,10 +14,6 @@ pub(crate) struct SendMark {
     pub(crate) delivered_at: Instant,
     /// When the flight began that this packet belongs to.
     pub(crate) first_sent_at: Instant,
-    /// Bytes declared lost so far.
-    pub(crate) lost: u64,
-    /// Bytes in flight with this packet.
-    pub(crate) in_flight: u64,
     /// Whether the rate was limited by the application.
     pub(crate) app_limited: bool,
 }
@@ -36,10 +32,6 @@ pub(crate) struct RateSample {
     pub(crate) prior_delivered: u64,
     /// Bytes delivered in total now.
     pub(crate) delivered_total: u64,
-    /// Bytes declared lost since that packet left.
-    pub(crate) lost: u64,
-    /// Bytes in flight when that packet had left.
-    pub(crate) in_flight: u64,
     /// Whether the sample shows the application's rate instead of the path's.
     pub(crate) app_limited: bool,
 }
@@ -50,7 +42,6 @@ pub(super) struct RateSampler {
     delivered: u64,
     delivered_at: Instant,
     first_sent_at: Instant,
-    lost: u64,
     /// The rate is limited by the application until this many bytes are delivered.
     app_limited_until: Option<u64>,
 }
@@ -66,18 +57,8 @@ impl RateSampler {
             delivered: self.delivered,
             delivered_at: self.delivered_at,
             first_sent_at: self.first_sent_at,
-            lost: self.lost,
-            in_flight,
             app_limited: self.app_limited_until.is_some(),
         }
-    }
-
-    pub(super) fn on_lost(&mut self, bytes: u64) {
-        self.lost = self.lost.saturating_add(bytes);
-    }
-
-    pub(super) fn lost(&self) -> u64 {
-        self.lost
     }
 
     /// The application has nothing more to send: what is in flight now will not show the path's rate.
@@ -116,8 +97,6 @@ impl RateSampler {
             interval,
             prior_delivered: mark.delivered,
             delivered_total: self.delivered,
-            lost: self.lost.saturating_sub(mark.lost),
-            in_flight: mark.in_flight,
             app_limited: mark.app_limited,
         })
     }
@@ -169,13 +148,5 @@ mod tests {
         assert!(sampler.on_sent(at(50), 1000, 2000).app_limited);
         assert!(sampler.on_ack(at(51), 1000, at(1), &second, 0).unwrap().app_limited);
         assert!(!sampler.on_sent(at(52), 1000, 2000).app_limited);
-    }
-
-    #[test]
-    fn losses_since_sending() {
-        let mut sampler = RateSampler::default();
-        let mark = sampler.on_sent(at(0), 1000, 1000);
-        sampler.on_lost(700);
-        assert_eq!(sampler.on_ack(at(50), 1000, at(0), &mark, 0).unwrap().lost, 700);
     }
 }

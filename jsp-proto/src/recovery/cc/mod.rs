@@ -13,25 +13,11 @@ pub(crate) use bbr::Bbr;
 pub(crate) use cubic::Cubic;
 pub(crate) use fixed::Fixed;
 
-use super::rate::{RateSample, SendMark};
+use super::rate::RateSample;
 use crate::time::Instant;
-
-/// A packet that counts towards the congestion window has been sent.
-#[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "a loss-based controller ignores part of it; a model-based one needs all of it")]
-pub(crate) struct SentSample {
-    pub(crate) now: Instant,
-    pub(crate) pn: u64,
-    pub(crate) bytes: u64,
-    /// Bytes in flight with this packet.
-    pub(crate) in_flight: u64,
-    /// The delivery-rate marks of this packet.
-    pub(crate) mark: SendMark,
-}
 
 /// One ACK frame that acknowledged something new. Losses it revealed were reported before.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "a loss-based controller ignores part of it; a model-based one needs all of it")]
 pub(crate) struct AckSample {
     pub(crate) now: Instant,
     /// Bytes newly acknowledged, late ones included.
@@ -52,58 +38,34 @@ pub(crate) struct AckSample {
     pub(crate) rtt: Option<u64>,
     /// Smoothed round-trip time in nanoseconds.
     pub(crate) srtt: u64,
-    /// Windowed minimum round-trip time in nanoseconds.
-    pub(crate) min_rtt: u64,
     /// Whether the newest acknowledged packet left while the application had nothing more to send.
     pub(crate) app_limited: bool,
     /// The delivery rate, if this ACK gave a usable sample.
     pub(crate) rate: Option<RateSample>,
 }
 
-/// One packet declared lost.
-#[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "a loss-based controller ignores part of it; a model-based one needs all of it")]
-pub(crate) struct LostPacket {
-    pub(crate) pn: u64,
-    pub(crate) bytes: u64,
-    pub(crate) sent_at: Instant,
-    /// The delivery-rate marks of this packet.
-    pub(crate) mark: SendMark,
-    /// Bytes declared lost on this path so far, with this packet.
-    pub(crate) lost_total: u64,
-}
-
 /// A batch of packets declared lost at once.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "a loss-based controller ignores part of it; a model-based one needs all of it")]
 pub(crate) struct LossSample {
     pub(crate) now: Instant,
-    pub(crate) bytes: u64,
-    pub(crate) packets: u32,
-    /// When the newest lost packet was sent.
-    pub(crate) largest_sent_at: Instant,
     /// Whether the batch starts a congestion event: something sent after the last event began was lost
     /// (RFC 9002 section 7.3.2).
     pub(crate) new_event: bool,
     /// Persistent congestion (RFC 9002 section 7.6).
     pub(crate) persistent: bool,
-    /// Bytes in flight before the batch left.
-    pub(crate) prior_in_flight: u64,
-    /// Bytes in flight after it.
-    pub(crate) in_flight: u64,
 }
 
 /// A congestion controller of one path.
 ///
-/// Model-based controllers get, per packet, what was delivered, lost and in flight when it left (`mark`), and per
-/// ACK a delivery-rate sample; loss-based ones can ignore both.
+/// Model-based controllers learn of each packet that leaves, is lost or comes late, and get a delivery-rate sample per
+/// ACK; loss-based ones can ignore all of that.
 pub(crate) trait Controller: core::fmt::Debug + Send {
     /// A packet that counts in flight left.
-    fn on_sent(&mut self, _sample: &SentSample) {}
+    fn on_sent(&mut self) {}
     /// An ACK brought news. Called after `on_loss` and `on_ce` for the same ACK.
     fn on_ack(&mut self, sample: &AckSample);
     /// One packet was declared lost. Called for each packet of a batch, before `on_loss`.
-    fn on_packet_lost(&mut self, _packet: &LostPacket) {}
+    fn on_packet_lost(&mut self, _pn: u64) {}
     /// A batch of packets was declared lost.
     fn on_loss(&mut self, sample: &LossSample);
     /// A packet declared lost has been acknowledged after all.
@@ -158,23 +120,13 @@ pub(super) mod tests {
             next_pn: 1,
             rtt: None,
             srtt: 50_000_000,
-            min_rtt: 50_000_000,
             app_limited: false,
             rate: None,
         }
     }
 
     pub(crate) fn loss(now: u64, new_event: bool) -> LossSample {
-        LossSample {
-            now: Instant::from_nanos(now),
-            bytes: 1200,
-            packets: 1,
-            largest_sent_at: Instant::from_nanos(now),
-            new_event,
-            persistent: false,
-            prior_in_flight: 12_000,
-            in_flight: 10_800,
-        }
+        LossSample { now: Instant::from_nanos(now), new_event, persistent: false }
     }
 
     #[test]

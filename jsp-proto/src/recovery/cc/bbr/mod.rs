@@ -52,7 +52,7 @@ mod round;
 #[cfg(test)]
 mod tests;
 
-use super::{AckSample, Controller, LossSample, LostPacket, SentSample, initial_window};
+use super::{AckSample, Controller, LossSample, initial_window};
 use crate::time::Instant;
 use losses::{Ground, Losses, Pace, Verdict};
 use model::{Bandwidth, Floor, duration, rate_of, volume};
@@ -79,6 +79,10 @@ const PROBE_RTT_AFTER: u64 = 5_000_000_000;
 /// The same while the floor is in doubt, and how long it has to be.
 const DOUBTED_AFTER: u64 = 500_000_000;
 const DOUBT: u64 = 250_000_000;
+/// Round-trip times vary by this without a queue, in nanoseconds: both ends are programs on busy machines.
+const JITTER: u64 = 4_000_000;
+/// What is in flight lasts at least this long, in nanoseconds.
+const PAUSES: u64 = 10_000_000;
 /// The shortest stay in the emptied path (draft section 2.14), in nanoseconds.
 const PROBE_RTT_TIME: u64 = 200_000_000;
 /// The multiplicative decrease on congestion in percent (draft section 2.7, BBR.Beta).
@@ -241,11 +245,17 @@ impl Bbr {
 
     fn is_long_queue(&self, rtt: Option<u64>) -> bool {
         let floor = self.floor.get().unwrap_or(u64::MAX);
-        rtt.is_some_and(|rtt| rtt > floor.saturating_mul(2).saturating_add(self.queue_margin(floor)))
+        let margin = floor.max(2 * JITTER).saturating_add(self.queue_margin(floor));
+        rtt.is_some_and(|rtt| rtt > floor.saturating_add(margin))
     }
 
     fn queue_margin(&self, floor: u64) -> u64 {
-        (floor / 4).saturating_add(duration(3 * self.segment, self.bandwidth.get()))
+        (floor / 4).max(JITTER).saturating_add(duration(3 * self.segment, self.bandwidth.get()))
+    }
+
+    /// What may be in flight without a queue worth the name.
+    fn drained(&self) -> u64 {
+        self.bdp(100).max(volume(self.rate(), JITTER))
     }
 
     fn pace(&self) -> Pace {
@@ -372,11 +382,11 @@ impl Bbr {
                 self.enter(Phase::Drain);
             }
             Phase::Up if self.phase_rounds >= 1 && self.is_queue(self.recent.rtt()) => self.enter(Phase::Down),
-            Phase::Drain if ack.in_flight <= self.bdp(100) => {
+            Phase::Drain if ack.in_flight <= self.drained() => {
                 self.begin_cycle();
                 self.enter(Phase::Cruise);
             }
-            Phase::Down if self.phase_rounds >= 1 && ack.in_flight <= self.bdp(100) => self.enter(Phase::Cruise),
+            Phase::Down if self.phase_rounds >= 1 && ack.in_flight <= self.drained() => self.enter(Phase::Cruise),
             _ => {}
         }
     }
@@ -504,6 +514,8 @@ impl Bbr {
 
     fn update_window(&mut self, ack: &AckSample) {
         let target = self.bdp(self.phase.window_gain()).saturating_add(3 * self.quantum());
+        // Where the round trip is shorter than the pauses of the two programs, those have to be covered.
+        let target = target.max(volume(self.rate(), PAUSES));
         let grown = self.cwnd.saturating_add(ack.bytes);
         if self.full {
             self.cwnd = grown.min(target);
@@ -520,7 +532,7 @@ impl Bbr {
 }
 
 impl Controller for Bbr {
-    fn on_sent(&mut self, _sample: &SentSample) {
+    fn on_sent(&mut self) {
         self.losses.on_sent();
     }
 
@@ -555,8 +567,8 @@ impl Controller for Bbr {
         self.update_window(ack);
     }
 
-    fn on_packet_lost(&mut self, packet: &LostPacket) {
-        self.losses.on_lost(packet.pn);
+    fn on_packet_lost(&mut self, pn: u64) {
+        self.losses.on_lost(pn);
     }
 
     fn on_packet_late(&mut self, pn: u64) {

@@ -6,8 +6,9 @@ use crate::time::Instant;
 const NANOS: u128 = 1_000_000_000;
 /// How long the floor of the round-trip time is kept without being seen again, at least half of it.
 const FLOOR_WINDOW: u64 = 10_000_000_000;
-/// A sample within this fraction of the floor has seen it.
+/// A sample within this fraction of the floor, or within this many nanoseconds, has seen it.
 const NEAR: u64 = 64;
+const NEAR_TIME: u64 = 1_000_000;
 
 /// Bandwidth of the bottleneck: the highest delivery rate of this cycle and of the one before, in bytes per second.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,22 +49,30 @@ pub(super) struct Floor {
     current: u64,
     previous: u64,
     half_began: Instant,
+    /// What the path was last seen to have when it was empty: being near it again and again must not move it.
+    anchor: u64,
     seen_at: Instant,
 }
 
 impl Floor {
     pub(super) const fn new() -> Self {
-        Self { current: u64::MAX, previous: u64::MAX, half_began: Instant::ZERO, seen_at: Instant::ZERO }
+        Self {
+            current: u64::MAX,
+            previous: u64::MAX,
+            half_began: Instant::ZERO,
+            anchor: u64::MAX,
+            seen_at: Instant::ZERO,
+        }
     }
 
     /// Takes a sample; whether it has seen the floor.
     pub(super) fn on_sample(&mut self, now: Instant, rtt: u64) -> bool {
-        let known = self.get();
         if now.nanos_since(self.half_began) > FLOOR_WINDOW / 2 {
             *self = Self { current: u64::MAX, previous: self.current, half_began: now, ..*self };
         }
         self.current = self.current.min(rtt);
-        let seen = known.is_none_or(|floor| rtt <= floor.saturating_add(floor / NEAR));
+        self.anchor = self.anchor.min(rtt);
+        let seen = rtt <= self.anchor.saturating_add(NEAR_TIME.max(self.anchor / NEAR));
         if seen {
             self.seen_at = now;
         }
@@ -72,7 +81,7 @@ impl Floor {
 
     /// The path has been emptied, and this is what was seen.
     pub(super) fn replace(&mut self, now: Instant, rtt: u64) {
-        *self = Self { current: rtt, previous: u64::MAX, half_began: now, seen_at: now };
+        *self = Self { current: rtt, previous: u64::MAX, half_began: now, anchor: rtt, seen_at: now };
     }
 
     /// Nanoseconds since it was last seen.
@@ -109,16 +118,7 @@ mod tests {
 
     fn sample(rate: u64, app_limited: bool) -> RateSample {
         let (delivered, interval) = (rate, SECOND);
-        RateSample {
-            rate,
-            delivered,
-            interval,
-            prior_delivered: 0,
-            delivered_total: 0,
-            lost: 0,
-            in_flight: 0,
-            app_limited,
-        }
+        RateSample { rate, delivered, interval, prior_delivered: 0, delivered_total: 0, app_limited }
     }
 
     #[test]
@@ -145,18 +145,21 @@ mod tests {
         let at = |ms| Instant::from_nanos(ms * SECOND / 1000);
         let mut floor = Floor::new();
         assert_eq!((floor.get(), floor.unseen_for(at(9_000))), (None, 0));
-        assert!(floor.on_sample(at(0), 6400));
-        assert!(floor.on_sample(at(10), 6500) && !floor.on_sample(at(20), 6501));
+        let us = |us: u64| us * 1000;
+        assert!(floor.on_sample(at(0), us(640_000)));
+        assert!(floor.on_sample(at(10), us(650_000)) && !floor.on_sample(at(20), us(650_001)));
         assert_eq!(floor.unseen_for(at(30)), 20_000_000);
-        floor.on_sample(at(5_001), 9000);
-        floor.on_sample(at(10_001), 9000);
-        assert_eq!(floor.get(), Some(6400));
-        floor.on_sample(at(10_002), 9000);
-        assert_eq!(floor.get(), Some(9000));
-        floor.replace(at(10_003), 12_000);
-        assert_eq!((floor.get(), floor.unseen_for(at(10_003))), (Some(12_000), 0));
-        assert!(floor.on_sample(at(10_004), 5000));
-        assert_eq!(floor.get(), Some(5000));
+        floor.on_sample(at(5_001), us(649_000));
+        floor.on_sample(at(10_001), us(649_000));
+        assert_eq!(floor.get(), Some(us(640_000)));
+        floor.on_sample(at(10_002), us(649_000));
+        assert_eq!(floor.get(), Some(us(649_000)));
+        assert!(!floor.on_sample(at(10_002), us(655_000)), "near the floor of the window, but not of the path");
+        floor.replace(at(10_003), us(700_000));
+        assert_eq!((floor.get(), floor.unseen_for(at(10_003))), (Some(us(700_000)), 0));
+        assert!(floor.on_sample(at(10_004), us(50)) && floor.on_sample(at(10_005), us(1050)));
+        assert!(!floor.on_sample(at(10_006), us(1051)));
+        assert_eq!(floor.get(), Some(us(50)));
     }
 
     #[test]

@@ -31,14 +31,14 @@ impl Watched {
 }
 
 impl Controller for Watched {
-    fn on_sent(&mut self, sample: &SentSample) {
-        self.bbr().on_sent(sample);
+    fn on_sent(&mut self) {
+        self.bbr().on_sent();
     }
     fn on_ack(&mut self, sample: &AckSample) {
         self.bbr().on_ack(sample);
     }
-    fn on_packet_lost(&mut self, packet: &LostPacket) {
-        self.bbr().on_packet_lost(packet);
+    fn on_packet_lost(&mut self, pn: u64) {
+        self.bbr().on_packet_lost(pn);
     }
     fn on_loss(&mut self, sample: &LossSample) {
         self.bbr().on_loss(sample);
@@ -423,7 +423,7 @@ fn a_reduction_without_ground_is_undone() {
         bbr.bandwidth.reset(RATE);
         bbr.losses.begin(100, Pace::Full);
         (0..50).for_each(|_| bbr.losses.on_sent());
-        (100..104).for_each(|pn| bbr.on_packet_lost(&lost(pn)));
+        (100..104).for_each(|pn| bbr.on_packet_lost(pn));
         bbr.losses.begin(150, Pace::Full);
         let verdict = bbr.losses.conclude(150).unwrap();
         assert!(verdict.excess);
@@ -433,9 +433,4 @@ fn a_reduction_without_ground_is_undone() {
         late.iter().for_each(|&pn| bbr.on_packet_late(pn));
         assert_eq!((bbr.short.is_none(), bbr.long == u64::MAX), (undone, undone));
     }
-}
-
-fn lost(pn: u64) -> LostPacket {
-    let mark = crate::recovery::rate::SendMark::default();
-    LostPacket { pn, bytes: PACKET, sent_at: Instant::ZERO, mark, lost_total: 0 }
 }
