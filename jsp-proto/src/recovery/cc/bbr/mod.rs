@@ -10,8 +10,8 @@
 //!
 //! The draft takes 2 % of loss in a round trip for congestion. Here losses alone are none. They count with evidence:
 //!
-//! 1. **A queue.** All round-trip times of a round are above the floor by a quarter of it, and by the time of three
-//!    packets, *and* more was lost than the background explains by 0.5 % and three standard deviations.
+//! 1. **A queue.** All round-trip times of a round are above the floor by a quarter of it, at least 4 ms, and by the
+//!    time of three packets, *and* more was lost than the background explains by 0.5 % and three standard deviations.
 //! 2. **ECN marks.**
 //! 3. **Loss that grows with what is sent.** More was lost of a round at full rate than the background explains by
 //!    2 % and three standard deviations, without a queue. That is a suspicion, and it is put to the test: the next
@@ -24,16 +24,19 @@
 //! of `Down` the pacing rate and the window are raised by it, so that the path stays full behind the losses, but by no
 //! more than the best of the last four trials lost.
 //!
+//! On paths whose round trip is shorter than the pauses of the programs at its ends, the window lasts for 10 ms.
+//!
 //! On congestion the rate is bounded to what the round delivered, at least 70 % of before, until the next probe; what
 //! is in flight is bounded to 70 %, but not below one bandwidth-delay product. That bound is raised with every
 //! further cycle, by one packet, two, four...
 //!
 //! # A path that changes
 //!
-//! When round-trip times are above twice the floor and the delivery rate has fallen below nine tenths over a round
-//! trip, or below half over eight acknowledgements, the rate that is measured replaces the bandwidth at once. Either
-//! there is a long queue, which drains then; or the path has become longer. If the floor is not seen again within
-//! 250 ms the path is emptied to find out, and if it was longer the bandwidth from before is believed again.
+//! When round-trip times are above twice the floor, and 12 ms above it, and the delivery rate has fallen below nine
+//! tenths over a round trip, or below half over eight acknowledgements, the rate that is measured replaces the
+//! bandwidth at once. Either there is a long queue, which drains then; or the path has become longer. If the floor is
+//! not seen again within 250 ms the path is emptied to find out, and if it was longer the bandwidth from before is
+//! believed again.
 //!
 //! # Where it fails
 //!
@@ -45,6 +48,9 @@
 //! - A peer that acknowledges what it did not get, or marks what was not marked, gets a rate that is not the path's;
 //!   skipped packet numbers catch the first.
 
+mod change;
+mod congestion;
+mod floor;
 mod losses;
 mod model;
 mod phase;
@@ -54,7 +60,10 @@ mod tests;
 
 use super::{AckSample, Controller, LossSample, initial_window};
 use crate::time::Instant;
-use losses::{Ground, Losses, Pace, Verdict};
+use change::Doubt;
+use congestion::{Bounds, Suspicion};
+use floor::FloorProbe;
+use losses::{Ground, Losses, Pace};
 use model::{Bandwidth, Floor, duration, rate_of, volume};
 use phase::Phase;
 use round::{Recent, Round};
@@ -74,23 +83,12 @@ const MEMORY: u32 = 12;
 const PATIENCE: u32 = 4;
 /// What its round-trip time has to fall to, in percent, to be this flow's own.
 const YIELD: u64 = 95;
-/// Time without a glimpse of the floor after which the path is emptied (draft section 2.14), in nanoseconds.
-const PROBE_RTT_AFTER: u64 = 5_000_000_000;
-/// The same while the floor is in doubt, and how long it has to be.
-const DOUBTED_AFTER: u64 = 500_000_000;
-const DOUBT: u64 = 250_000_000;
 /// Round-trip times vary by this without a queue, in nanoseconds: both ends are programs on busy machines.
 const JITTER: u64 = 4_000_000;
 /// What is in flight lasts at least this long, in nanoseconds.
 const PAUSES: u64 = 10_000_000;
-/// The shortest stay in the emptied path (draft section 2.14), in nanoseconds.
-const PROBE_RTT_TIME: u64 = 200_000_000;
-/// The multiplicative decrease on congestion in percent (draft section 2.7, BBR.Beta).
-const BETA: u64 = 70;
 /// Pacing stays below the estimate by this, in percent (draft section 2.5).
 const MARGIN: u64 = 1;
-/// Packets by which an acknowledged one has to be later for all losses before it to be known, as a rule.
-const SETTLED: u64 = 8;
 
 /// The model-based controller of one path.
 #[derive(Debug)]
@@ -135,38 +133,6 @@ pub(crate) struct Bbr {
     was_idle: bool,
     /// The delivery rate grew in the last round as fast as it was asked to.
     keeps_up: bool,
-}
-
-/// What is allowed at most.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    rate: u64,
-    in_flight: u64,
-}
-
-/// More was lost than the background explains, without a queue. What is lost of less will tell what it was.
-#[derive(Clone, Copy, Debug)]
-struct Suspicion {
-    loss: f64,
-    ground: Ground,
-    /// The delivery rate meanwhile.
-    rate: u64,
-}
-
-/// The rate has fallen and the round-trip time has grown: a long queue, or a longer path.
-#[derive(Clone, Copy, Debug)]
-struct Doubt {
-    since: Instant,
-    /// The bandwidth before.
-    rate: u64,
-}
-
-/// A look at the floor.
-#[derive(Clone, Copy, Debug)]
-struct FloorProbe {
-    /// When the path was empty enough, and the packet whose acknowledgement ends a round trip after that.
-    began: Option<(Instant, u64)>,
-    rtt: Option<u64>,
 }
 
 impl Bbr {
@@ -388,125 +354,6 @@ impl Bbr {
             }
             Phase::Down if self.phase_rounds >= 1 && ack.in_flight <= self.drained() => self.enter(Phase::Cruise),
             _ => {}
-        }
-    }
-
-    // ---- congestion
-
-    /// Looks for congestion in what was lost and marked, and answers it. Whether there was some.
-    fn judge(&mut self, ack: &AckSample, round: &Round) -> bool {
-        let verdict = self.losses.conclude(ack.largest.saturating_sub(SETTLED));
-        if let Some(verdict) = verdict.filter(|verdict| verdict.pace == Pace::Below)
-            && let Some(suspicion) = self.suspicion.take()
-            && verdict.loss < suspicion.loss / 2.0
-        {
-            self.reduce(&Round { rate: suspicion.rate, ..*round }, Some(suspicion.ground));
-        }
-        let excess = verdict.filter(|verdict| verdict.excess && verdict.pace == Pace::Full);
-        let congested = round.ce || excess.is_some() && self.queue;
-        if congested {
-            // Marks are never taken back.
-            self.reduce(round, excess.filter(|_| !round.ce).map(|verdict| verdict.ground));
-        } else if let Some(verdict) = excess {
-            self.suspect(&verdict, round);
-        }
-        congested
-    }
-
-    fn suspect(&mut self, verdict: &Verdict, round: &Round) {
-        if self.full && self.phase != Phase::ProbeRtt {
-            self.suspicion.get_or_insert(Suspicion { loss: verdict.loss, ground: verdict.ground, rate: round.rate });
-            self.enter(Phase::Down);
-        }
-    }
-
-    /// Less until the next probe (draft section 5.5.10.3), or until all of the losses that were the ground have
-    /// arrived.
-    fn reduce(&mut self, round: &Round, ground: Option<Ground>) {
-        self.before = ground.map(|ground| (self.short, self.long, ground));
-        let rate = round.rate.max(self.rate() / 100 * BETA);
-        self.short = Some(Bounds { rate, in_flight: round.delivered.max(self.cwnd / 100 * BETA) });
-        self.long = self.bdp(100).max(self.long.min(self.cwnd) / 100 * BETA);
-        self.long_step = self.segment;
-    }
-
-    // ---- a path that changes
-
-    /// With a long queue the rate of a round is the share of the path, and what was known before is out of date.
-    fn follow(&mut self, now: Instant, round: &Round) {
-        let fell = round.rate > 0 && round.rate < self.bandwidth.get() / 10 * 9;
-        if self.full && self.phase != Phase::ProbeRtt && fell && !round.app_limited && self.is_long_queue(round.rtt) {
-            self.believe(now, round.rate);
-        }
-    }
-
-    /// The same in a few samples, when the path has become much slower: a round trip through that queue takes long.
-    fn follow_at_once(&mut self, now: Instant) {
-        let Some(rate) = self.recent.rate() else { return };
-        let fell = rate > 0 && rate < self.bandwidth.get() / 2;
-        if self.full && self.phase != Phase::ProbeRtt && fell && self.is_long_queue(self.recent.rtt()) {
-            self.believe(now, rate);
-            self.short = None;
-            self.enter(Phase::Down);
-        }
-    }
-
-    fn believe(&mut self, now: Instant, rate: u64) {
-        let before = self.bandwidth.get();
-        let doubt = self.doubt.get_or_insert(Doubt { since: now, rate: before });
-        doubt.rate = doubt.rate.max(before);
-        self.bandwidth.reset(rate);
-    }
-
-    // ---- the floor
-
-    /// Empties the path now and then, unless it empties by itself (draft section 5.3.4).
-    fn probe_floor(&mut self, ack: &AckSample) {
-        if self.phase != Phase::ProbeRtt {
-            let unseen = self.floor.unseen_for(ack.now);
-            let doubted = self.doubt.is_some_and(|doubt| ack.now.nanos_since(doubt.since) > DOUBT);
-            if unseen > PROBE_RTT_AFTER || doubted && unseen > DOUBTED_AFTER {
-                self.enter(Phase::ProbeRtt);
-            }
-            return;
-        }
-        let window = self.floor_window();
-        let Some(probe) = &mut self.probe else { return };
-        if probe.began.is_none() && ack.in_flight <= window {
-            probe.began = Some((ack.now, ack.next_pn));
-        }
-        let Some((since, end)) = probe.began else { return };
-        probe.rtt = [probe.rtt, ack.rtt].into_iter().flatten().min();
-        if let Some(floor) = probe.rtt
-            && ack.largest >= end
-            && ack.now.nanos_since(since) >= PROBE_RTT_TIME
-        {
-            self.end_floor_probe(ack.now, floor);
-        }
-    }
-
-    /// What may be in flight meanwhile. While the floor is in doubt the path has to be empty for certain.
-    fn floor_window(&self) -> u64 {
-        let (_, half) = (self.phase, self.bdp(Phase::ProbeRtt.window_gain()));
-        if self.doubt.is_some() { self.min_window() } else { half.max(self.min_window()) }
-    }
-
-    fn end_floor_probe(&mut self, now: Instant, floor: u64) {
-        let before = self.floor.get().unwrap_or(floor);
-        let doubt = self.doubt.take();
-        self.probe = None;
-        self.floor.replace(now, floor);
-        if !self.full {
-            self.enter(Phase::Startup);
-        } else if let Some(doubt) = doubt
-            && floor > before.saturating_add(before / 4)
-        {
-            // There was no queue: the path is longer, and carries what it did.
-            self.bandwidth.reset(doubt.rate.max(self.bandwidth.get()));
-            self.enter(Phase::Refill);
-        } else {
-            self.begin_cycle();
-            self.enter(Phase::Cruise);
         }
     }
 
