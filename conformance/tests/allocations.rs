@@ -26,7 +26,7 @@ fn holds(work: Work, loss: u64, amount: u64) {
 /// One datagram in this many is lost.
 const ONE_PERCENT: u64 = 100;
 /// How much longer the warm-up is: buffers grow by doubling, and the last doubling comes late.
-const WARM_UP: u64 = 4;
+const WARM_UP: u64 = 8;
 const BYTES: u64 = 32 << 20;
 const MESSAGES: u64 = 150_000;
 const ROUND_TRIPS: u64 = 5000;

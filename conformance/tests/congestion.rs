@@ -154,7 +154,7 @@ mod bbr {
         assert!(sim.run(SECOND * 3, &mut [&mut source, &mut sink]), "{} bytes in 3 s", sink.received());
         let stats = sim.link_stats(client, server);
         let time = sink.finished().unwrap() - began;
-        assert!(time < MS * 2200 && stats.overflowed < stats.sent / 100, "{time:?} {stats:?}");
+        assert!(time < MS * 2600 && stats.overflowed < stats.sent / 50, "{time:?} {stats:?}");
     }
 
     #[test]
