@@ -72,10 +72,10 @@ pub use endpoint::{Endpoint, Event};
 pub use jsp_proto as proto;
 pub use jsp_proto::driver::system::random_seed;
 pub use jsp_proto::{
-    Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Config, ConfigBuilder, ConfigError, Congestion, Conn,
-    ConnId, ConnStats, ConnectError, ConnectionError, Delivery, EndpointStats, Incoming, IncomingGone, IncomingId, Job,
-    JobDone, KemJobs, KeyFetch, KeyId, MessageId, MessageOptions, Outcome, PublicKey, RetryPolicy, SecretKey, Side,
-    StreamId, StreamOptions,
+    Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder, ConfigError,
+    Congestion, Conn, ConnId, ConnStats, ConnectError, ConnectionError, Delivery, EndpointStats, Incoming,
+    IncomingGone, IncomingId, Job, JobDone, KemJobs, KeyFetch, KeyId, MessageId, MessageOptions, Outcome, PublicKey,
+    RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
 };
 pub use mio;
 pub use run::run;

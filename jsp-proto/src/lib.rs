@@ -176,8 +176,8 @@ pub use error::{AppCode, TransportError};
 pub use event::{ConnectionError, Event};
 pub use stats::{ConnStats, DropReason, EndpointStats};
 pub use stream::{
-    Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError, Slices,
-    StreamOptions,
+    Compression, Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError,
+    Slices, StreamOptions,
 };
 pub use time::Instant;
 pub use wire::{Side, StreamId, StreamKind, StreamType};

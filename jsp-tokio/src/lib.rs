@@ -56,7 +56,7 @@ pub use jsp_proto::driver::{
     SendError, WriteError,
 };
 pub use jsp_proto::{
-    Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Config, ConfigBuilder, ConfigError, Congestion, ConnStats,
-    ConnectionError, Delivery, EndpointStats, IncomingGone, KemJobs, KeyFetch, KeyId, MessageId, MessageOptions,
-    Outcome as MessageOutcome, PublicKey, RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
+    Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder, ConfigError,
+    Congestion, ConnStats, ConnectionError, Delivery, EndpointStats, IncomingGone, KemJobs, KeyFetch, KeyId, MessageId,
+    MessageOptions, Outcome as MessageOutcome, PublicKey, RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
 };

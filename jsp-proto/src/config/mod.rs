@@ -116,6 +116,7 @@ pub(crate) struct Transport {
     pub(crate) stream_send_buffer: u64,
     pub(crate) max_streams: u64,
     pub(crate) max_message_size: u64,
+    pub(crate) accept_compressed: bool,
     pub(crate) max_queue_age: Duration,
     pub(crate) congestion: Congestion,
 }
@@ -138,6 +139,7 @@ impl Default for Transport {
             stream_send_buffer: bounds::STREAM_SEND_BUFFER,
             max_streams: bounds::STREAMS_PER_TYPE,
             max_message_size: 65_536,
+            accept_compressed: false,
             max_queue_age: bounds::BEST_EFFORT_QUEUE_AGE,
             congestion: Congestion::default(),
         }
@@ -334,6 +336,15 @@ impl ConfigBuilder {
     /// Default: 65,536.
     pub fn max_message_size(mut self, bytes: u64) -> Self {
         self.config.transport.max_message_size = bytes;
+        self
+    }
+
+    /// Whether peers may send compressed messages; they do on streams for which they ask for
+    /// [`Compression`](crate::Compression). Such a message is expanded when it is read, to at most
+    /// [`max_message_size`](Self::max_message_size), and at most 255 bytes come of each byte received: a peer can make a
+    /// reader do that much more work. Default: no.
+    pub fn accept_compressed(mut self, accept: bool) -> Self {
+        self.config.transport.accept_compressed = accept;
         self
     }
 

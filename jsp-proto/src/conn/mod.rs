@@ -43,6 +43,7 @@ use crate::recovery::AckRecord;
 use crate::stats::ConnStats;
 use crate::stream::{Limits, Pressure, StreamRecord, Streams};
 use crate::time::Instant;
+use crate::wire::frame::types;
 use crate::wire::header::LongHeader;
 use crate::wire::{Cid, Params, Side};
 
@@ -276,6 +277,11 @@ impl Connection {
         self.streams.drop_unread();
     }
 
+    /// A compressed message of the peer cannot be expanded.
+    pub(crate) fn fail_to_unpack(&mut self, now: Instant) {
+        self.fail(now, Violation::new(TransportError::COMPRESSION, "a message that does not expand"), types::MSG);
+    }
+
     /// Takes the peer's parameters.
     fn apply_peer_params(&mut self, params: &Params) {
         let theirs = Duration::from_millis(params.max_idle_timeout_ms);
@@ -329,6 +335,7 @@ fn limits(config: &Config, side: Side) -> Limits {
         max_stream_data: transport.stream_receive_window,
         max_streams: hello::local_params(config, side).initial_max_streams,
         max_message_size: transport.max_message_size,
+        unpacks: transport.accept_compressed,
         max_stream_window: transport.max_stream_receive_window,
         max_window: transport.max_receive_window,
         send_buffer: transport.send_buffer,

@@ -30,6 +30,10 @@ impl Connection {
         stats.send_buffered = streams.send_buffered;
         stats.send_credit = streams.send_credit;
         stats.bytes_retransmitted = streams.retransmitted;
+        stats.compressions_tried = streams.compression.tried;
+        stats.messages_compressed = streams.compression.packed;
+        stats.bytes_before_compression = streams.compression.before;
+        stats.bytes_after_compression = streams.compression.after;
         stats.receive_memory = self.receive_memory();
         stats.rtt = self.config.transport.initial_rtt;
         if let Some(secure) = &self.secure {

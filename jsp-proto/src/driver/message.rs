@@ -10,7 +10,9 @@ use super::bytes::end_of;
 use super::error::{ReadError, SendError, WriteError};
 use super::state::{Shared, Tracked};
 use super::stream::{Attempt, Half};
-use crate::{AppCode, ConnId, MessageId, MessageOptions, Outcome as Fate, RecvError, RecvMessage, StreamId};
+use crate::{
+    AppCode, Compression, ConnId, MessageId, MessageOptions, Outcome as Fate, RecvError, RecvMessage, StreamId,
+};
 
 /// The sending half of a stream of messages. Also a [`futures_sink::Sink`] of anything that gives bytes.
 ///
@@ -118,6 +120,11 @@ impl MessageSender {
     /// Gives the stream up, with messages that were not delivered yet.
     pub fn reset(&mut self, code: AppCode) {
         self.half.reset(code);
+    }
+
+    /// Whether messages sent from now on are compressed; mind the warning at [`Compression`].
+    pub fn set_compression(&mut self, compression: Compression) {
+        self.half.act(|conn, _| conn.set_compression(self.half.stream, compression));
     }
 
     /// Changes the stream's priority, 0 to 255, higher is more urgent.
@@ -291,18 +298,24 @@ impl MessageReceiver {
         }
         let stream = self.half.stream;
         message.clear();
+        let mut reason = None;
         let found = self.half.poll(
             cx,
             |slot| &mut slot.reader,
             |conn, slot| match (conn.recv_message(stream, message), slot.reset(stream)) {
                 (Ok(RecvMessage::Blocked), _) => Attempt::Blocked,
                 (Err(RecvError::UnknownStream), Some(code)) => Attempt::Done(Ok(RecvMessage::Reset(code))),
+                (Err(RecvError::Corrupt), _) => {
+                    reason = conn.close_reason().cloned();
+                    Attempt::Done(Err(RecvError::Corrupt))
+                }
                 (found, _) => Attempt::Done(found),
             },
         );
         let end = match found {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(Ok(RecvMessage::Message(len)))) => return Poll::Ready(Ok(Some(len))),
+            Poll::Ready(Ok(Err(RecvError::Corrupt))) => Err(reason.map_or(ReadError::Stopped, ReadError::from)),
             Poll::Ready(Ok(found)) => end_of(found.map(|found| match found {
                 RecvMessage::Reset(code) => Err(ReadError::Reset(code)),
                 _ => Ok(()),

@@ -10,7 +10,7 @@ use crate::error::AppCode;
 use crate::event::ConnectionError;
 use crate::stats::ConnStats;
 use crate::stream::{
-    MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices, StreamOptions,
+    Compression, MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices, StreamOptions,
 };
 use crate::time::Instant;
 use crate::wire::{Side, StreamId};
@@ -213,6 +213,17 @@ impl<'e> Conn<'e> {
         self.change(Err(SendError::Closed), |connection, _| connection.streams_mut().set_priority(stream, priority))
     }
 
+    /// Whether the messages that this side sends on the stream from now on are compressed; mind the warning at
+    /// [`Compression`]. For streams that the peer opened, too.
+    ///
+    /// # Errors
+    /// If this side sends no messages on it.
+    pub fn set_compression(&mut self, stream: StreamId, compression: Compression) -> Result<(), SendError> {
+        self.change(Err(SendError::Closed), |connection, _| {
+            connection.streams_mut().set_compression(stream, compression)
+        })
+    }
+
     /// The priority that this side gives to what it sends on the stream; `None` if there is no such stream or it is
     /// over.
     pub fn priority(&self, stream: StreamId) -> Option<u8> {
@@ -244,19 +255,32 @@ impl<'e> Conn<'e> {
         self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().consume(stream, bytes))
     }
 
+    fn close_if_corrupt<T>(&mut self, result: Result<T, RecvError>) -> Result<T, RecvError> {
+        if matches!(result, Err(RecvError::Corrupt)) {
+            self.change((), Connection::fail_to_unpack);
+        }
+        result
+    }
+
     /// Reads the next message; it replaces what `out` held.
     ///
     /// # Errors
-    /// If this side cannot read messages from the stream.
+    /// If this side cannot read messages from the stream, or this one.
     pub fn recv_message(&mut self, stream: StreamId, out: &mut Vec<u8>) -> Result<RecvMessage, RecvError> {
-        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv_message(stream, out))
+        let result = self
+            .change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv_message(stream, out));
+        self.close_if_corrupt(result)
     }
 
-    /// The next message as two parts, without taking it.
+    /// The next message as two parts, without taking it. One that came compressed is expanded for this, once, unless
+    /// another one is looked at in between.
     ///
     /// # Errors
-    /// If this side cannot read messages from the stream.
+    /// If this side cannot read messages from the stream, or this one.
     pub fn peek_message(&mut self, stream: StreamId) -> Result<Option<Slices<'_>>, RecvError> {
+        let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
+        let unpacked = connection.streams_mut().unpack_message(stream);
+        self.close_if_corrupt(unpacked)?;
         let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
         connection.streams_mut().peek_message(stream)
     }

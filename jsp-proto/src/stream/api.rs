@@ -28,20 +28,42 @@ pub enum Delivery {
     },
 }
 
+/// Whether the messages of a stream are compressed (specification section 4.12).
+///
+/// Compression needs the peer's consent, [`ConfigBuilder::accept_compressed`](crate::ConfigBuilder::accept_compressed);
+/// without it messages are sent as they are. The receiver reads the same messages either way.
+///
+/// Encryption does not hide lengths, and the length of a compressed message depends on what it says. **Never compress
+/// messages in which a secret stands beside text that an attacker chooses**: from the lengths of many such messages the
+/// secret can be guessed, byte by byte (the attacks CRIME and BREACH). Each message is compressed for itself, so a
+/// message tells nothing about another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Messages are sent as they are.
+    #[default]
+    Off,
+    /// A message of 256 bytes or more is sent as an LZ4 block if that is smaller by at least 32 bytes and a tenth. After
+    /// four such attempts in a row that failed, 2, 4, and so on up to 1024 messages are sent without one.
+    Adaptive,
+}
+
 /// What kind of stream to open, and how it behaves. `Copy`; each method returns the changed options.
 ///
-/// Streams are bidirectional, reliable and of priority 128 unless told otherwise.
+/// Streams are bidirectional, reliable, not compressed and of priority 128 unless told otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
     pub(crate) kind: StreamKind,
     pub(crate) uni: bool,
     pub(crate) delivery: Delivery,
+    pub(crate) compression: Compression,
     pub(crate) priority: u8,
 }
 
 impl StreamOptions {
     const fn new(kind: StreamKind) -> Self {
-        Self { kind, uni: false, delivery: Delivery::Reliable, priority: DEFAULT_PRIORITY }
+        let (delivery, compression) = (Delivery::Reliable, Compression::Off);
+        Self { kind, uni: false, delivery, compression, priority: DEFAULT_PRIORITY }
     }
 
     /// A reliable, ordered stream of bytes.
@@ -69,6 +91,13 @@ impl StreamOptions {
     /// with another delivery is [`OpenError::ModeNeedsMessages`].
     pub const fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = delivery;
+        self
+    }
+
+    /// Whether what this side sends is compressed; mind the warning at [`Compression`]. Streams of bytes are not: opening
+    /// one with compression is [`OpenError::ModeNeedsMessages`].
+    pub const fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
         self
     }
 
@@ -143,7 +172,7 @@ pub enum Outcome {
 pub enum OpenError {
     /// The peer's limit of streams of this type is reached. [`Event::StreamsAvailable`](crate::Event::StreamsAvailable) follows.
     Limit,
-    /// Only streams of messages can be other than reliable.
+    /// Only streams of messages can be other than reliable, or compressed.
     ModeNeedsMessages,
     /// The connection is closed.
     Closed,
@@ -184,8 +213,11 @@ pub enum RecvError {
     UnknownStream,
     /// Bytes from a stream of messages or the reverse, or this side's own one-way stream.
     WrongKind,
-    /// This side has called `stop`.
+    /// This side has called `stop`, or found a message to be [`Corrupt`](Self::Corrupt).
     Stopped,
+    /// The next message is compressed and does not expand to what the peer says. This closes the connection with
+    /// [`TransportError::COMPRESSION`](crate::TransportError::COMPRESSION) and drops what the stream still had.
+    Corrupt,
 }
 
 /// What a read of bytes found.
@@ -260,7 +292,7 @@ macro_rules! error_texts {
 error_texts! {
     OpenError {
         Self::Limit => "the peer's limit of streams of this type is reached",
-        Self::ModeNeedsMessages => "a stream of bytes can only be reliable",
+        Self::ModeNeedsMessages => "a stream of bytes can only be reliable and not compressed",
         Self::Closed => "the connection is closed",
     }
     SendError {
@@ -278,5 +310,6 @@ error_texts! {
         Self::UnknownStream => "no such stream",
         Self::WrongKind => "the stream does not give this kind of data to this side",
         Self::Stopped => "this side stopped the stream",
+        Self::Corrupt => "a compressed message does not expand to what the peer says",
     }
 }

@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 
 use super::api::{
-    Delivery, MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices, StreamOptions,
+    Compression, Delivery, MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices,
+    StreamOptions,
 };
+use super::lz4;
 use super::recv::{Found, RecvHalf};
 use super::send::SendHalf;
 use super::state::SendState;
@@ -22,7 +24,8 @@ impl Streams {
             return Err(OpenError::Closed);
         }
         let ty = StreamType::of(options.kind, options.uni, self.side);
-        if !has_messages(ty.id(0)) && options.delivery != Delivery::Reliable {
+        let plain = options.delivery == Delivery::Reliable && options.compression == Compression::Off;
+        if !has_messages(ty.id(0)) && !plain {
             return Err(OpenError::ModeNeedsMessages);
         }
         let Some(count) = self.types.get_mut(ty.as_usize()) else { return Err(OpenError::Limit) };
@@ -36,7 +39,7 @@ impl Streams {
         }
         let sid = ty.id(count.opened);
         count.opened += 1;
-        let key = self.create(sid, options.priority, options.delivery);
+        let key = self.create(sid, options.priority, options.delivery, options.compression);
         self.announce(key, control::PRIORITY);
         Ok(sid)
     }
@@ -118,7 +121,7 @@ impl Streams {
         let bound = self.limits.stream_send_buffer;
         let Some(stream) = self.slab.get_mut(key) else { return Err(SendError::UnknownStream) };
         let Some(half) = &mut stream.send else { return Err(SendError::WrongKind) };
-        let taken = half.push_message(self.now, &mut self.send, bound, data, (id, options));
+        let taken = half.push_message(self.now, &mut self.send, &mut self.packer, bound, data, (id, options));
         stream.want_write = !taken;
         self.next_message += u64::from(taken);
         self.settle(key);
@@ -211,6 +214,13 @@ impl Streams {
         Ok(())
     }
 
+    /// Whether messages accepted from now on are compressed.
+    pub(crate) fn set_compression(&mut self, sid: StreamId, compression: Compression) -> Result<(), SendError> {
+        let (_, stream) = self.stream_mut(sid).ok_or(SendError::UnknownStream)?;
+        let half = stream.send.as_mut().ok_or(SendError::WrongKind)?;
+        if half.set_compression(compression) { Ok(()) } else { Err(SendError::WrongKind) }
+    }
+
     /// The priority of a stream that is not over.
     pub(crate) fn priority(&self, sid: StreamId) -> Option<u8> {
         self.slab.get(self.key(sid)?).map(|stream| stream.priority)
@@ -249,7 +259,7 @@ impl Streams {
     pub(crate) fn recv(&mut self, sid: StreamId, out: &mut [u8]) -> Result<Recv, RecvError> {
         let (key, half) = self.receiving(sid, false)?;
         match half.find() {
-            Found::Data { start, end } => {
+            Found::Data { start, end, .. } => {
                 let length = (end - start).min(out.len() as u64);
                 let (head, tail) = half.slices(start, start + length);
                 if let Some((first, second)) = out.split_at_mut_checked(head.len()) {
@@ -278,7 +288,7 @@ impl Streams {
     pub(crate) fn peek(&mut self, sid: StreamId) -> Result<Slices<'_>, RecvError> {
         let (key, half) = self.receiving(sid, false)?;
         match half.find() {
-            Found::Data { start, end } => Ok(self.receiving(sid, false)?.1.slices(start, end)),
+            Found::Data { start, end, .. } => Ok(self.receiving(sid, false)?.1.slices(start, end)),
             Found::Nothing => {
                 self.rearm(key);
                 Ok((&[], &[]))
@@ -295,12 +305,37 @@ impl Streams {
         Ok(())
     }
 
-    /// The next message in place, in two parts; `None` if there is none, and then
+    /// Expands the next message if it is compressed, once, so that [`peek_message`](Self::peek_message) can show it.
+    pub(crate) fn unpack_message(&mut self, sid: StreamId) -> Result<(), RecvError> {
+        let (key, half) = self.receiving(sid, true)?;
+        let Found::Data { start, end, packed: true } = half.find() else { return Ok(()) };
+        if self.unpacked.shows(sid, start) {
+            return Ok(());
+        }
+        let mut message = self.unpacked.take();
+        let Some(half) = self.slab.get(key).and_then(|stream| stream.recv.as_ref()) else { return Ok(()) };
+        let result = lz4::unpack(half.slices(start, end), self.recv.max_message, &mut message);
+        result.map_err(|lz4::Corrupt| self.give_up_reading(key))?;
+        self.unpacked.put(sid, start, message);
+        Ok(())
+    }
+
+    /// Nothing that follows a message that cannot be expanded is shown.
+    fn give_up_reading(&mut self, key: Key) -> RecvError {
+        self.read(key, |half, pool| {
+            half.stop(pool);
+        });
+        RecvError::Corrupt
+    }
+
+    /// The next message, in place unless it is compressed, in two parts; `None` if there is none, and then
     /// [`recv_message`](Self::recv_message) says whether that is the end.
     pub(crate) fn peek_message(&mut self, sid: StreamId) -> Result<Option<Slices<'_>>, RecvError> {
+        self.unpack_message(sid)?;
         let (key, half) = self.receiving(sid, true)?;
         match half.find() {
-            Found::Data { start, end } => Ok(Some(self.receiving(sid, true)?.1.slices(start, end))),
+            Found::Data { packed: true, .. } => Ok(Some((self.unpacked.message(), &[]))),
+            Found::Data { start, end, .. } => Ok(Some(self.receiving(sid, true)?.1.slices(start, end))),
             Found::Nothing => {
                 self.rearm(key);
                 Ok(None)
@@ -312,7 +347,10 @@ impl Streams {
 
     /// Takes the message that [`peek_message`](Self::peek_message) showed.
     pub(crate) fn consume_message(&mut self, sid: StreamId) -> Result<(), RecvError> {
-        let (key, _) = self.receiving(sid, true)?;
+        let (key, half) = self.receiving(sid, true)?;
+        if let Found::Data { start, packed: true, .. } = half.find() {
+            self.unpacked.consumed(sid, start);
+        }
         self.read(key, RecvHalf::consume_message);
         Ok(())
     }
@@ -321,11 +359,17 @@ impl Streams {
     pub(crate) fn recv_message(&mut self, sid: StreamId, out: &mut Vec<u8>) -> Result<RecvMessage, RecvError> {
         let (key, half) = self.receiving(sid, true)?;
         match half.find() {
-            Found::Data { start, end } => {
+            Found::Data { start, end, packed } => {
                 let (head, tail) = half.slices(start, end);
-                out.clear();
-                out.extend_from_slice(head);
-                out.extend_from_slice(tail);
+                if packed {
+                    let result = lz4::unpack((head, tail), self.recv.max_message, out);
+                    result.map_err(|lz4::Corrupt| self.give_up_reading(key))?;
+                    self.unpacked.consumed(sid, start);
+                } else {
+                    out.clear();
+                    out.extend_from_slice(head);
+                    out.extend_from_slice(tail);
+                }
                 self.read(key, RecvHalf::consume_message);
                 Ok(RecvMessage::Message(out.len()))
             }

@@ -17,6 +17,8 @@ pub(crate) struct Limits {
     pub(crate) max_streams: [u64; 16],
     /// Largest message accepted, bytes.
     pub(crate) max_message_size: u64,
+    /// Compressed messages are accepted.
+    pub(crate) unpacks: bool,
     /// How far auto-tuning may raise the window of a stream, bytes.
     pub(crate) max_stream_window: u64,
     /// How far auto-tuning may raise the window of the connection, bytes.
@@ -40,6 +42,7 @@ impl Default for Limits {
             max_stream_data: 64 << 10,
             max_streams: [bounds::STREAMS_PER_TYPE; 16],
             max_message_size: 64 << 10,
+            unpacks: false,
             max_stream_window: bounds::MAX_STREAM_RECEIVE_WINDOW,
             max_window: bounds::MAX_RECEIVE_WINDOW,
             send_buffer: bounds::SEND_BUFFER,

@@ -17,6 +17,7 @@ mod app;
 mod control;
 mod flow;
 mod limits;
+mod lz4;
 mod queue;
 mod receive;
 mod recv;
@@ -37,19 +38,21 @@ use crate::error::AppCode;
 use crate::map::{KeyedHash, Map};
 use crate::slab::{Key, Slab};
 use crate::time::{Instant, earliest, nanos};
-use crate::wire::params::{FLOOR_MAX_DATA, FLOOR_MAX_STREAM_DATA, FLOOR_MAX_STREAMS, Params};
+use crate::wire::params::{COMPRESSION_LZ4, FLOOR_MAX_DATA, FLOOR_MAX_STREAM_DATA, FLOOR_MAX_STREAMS, Params};
 use crate::wire::{Side, StreamId, StreamKind, StreamType};
 
 pub(crate) use api::StreamEvent;
 pub use api::{
-    Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError, Slices,
-    StreamOptions,
+    Compression, Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError,
+    Slices, StreamOptions,
 };
 use control::Control;
 pub(crate) use flow::Pressure;
 use flow::{RecvPool, Window};
 pub(crate) use limits::Limits;
 use limits::{Bucket, Refusals};
+pub(crate) use lz4::PackStats;
+use lz4::{Packer, Unpacked};
 use queue::Queues;
 pub(crate) use receive::Admit;
 use recv::RecvHalf;
@@ -132,6 +135,8 @@ pub(crate) struct StreamStats {
     pub(crate) send_credit: u64,
     /// Bytes written into packets again.
     pub(crate) retransmitted: u64,
+    /// What compressing did.
+    pub(crate) compression: PackStats,
 }
 
 // Bits of `Stream::events`, in the order in which they are told.
@@ -198,6 +203,8 @@ pub(crate) struct Streams {
     types: [TypeCount; 16],
     send: SendPool,
     recv: RecvPool,
+    packer: Packer,
+    unpacked: Unpacked,
     /// The peer's initial limit per stream.
     peer_stream_data: u64,
     sched: Sched,
@@ -249,11 +256,14 @@ impl Streams {
                 credit_limit: FLOOR_MAX_DATA,
                 stream_window: FLOOR_MAX_STREAM_DATA,
                 max_message: 64 << 10,
+                peer_unpacks: false,
                 max_queue_age: nanos(local.max_queue_age),
                 best_effort_queue: local.best_effort_queue.max(1),
                 outcomes: Outcomes::new(local.event_bound),
             },
             recv: RecvPool::new(Window::new(local.max_data, local.max_window), local.max_message_size),
+            packer: Packer::default(),
+            unpacked: Unpacked::default(),
             peer_stream_data: FLOOR_MAX_STREAM_DATA,
             sched: Sched::new(),
             control: Control::new(),
@@ -287,6 +297,7 @@ impl Streams {
         }
         let shrunk = params.max_message_size < self.send.max_message;
         self.send.max_message = params.max_message_size;
+        self.send.peer_unpacks = params.compression & COMPRESSION_LZ4 != 0;
         let keys: Vec<Key> = self.slab.iter().map(|(key, _)| key).collect();
         for key in keys {
             if let Some(half) = self.slab.get_mut(key).and_then(|stream| stream.send.as_mut()) {
@@ -323,6 +334,7 @@ impl Streams {
 
     /// Gives back the memory of everything that was received and not read, for a connection that is over.
     pub(crate) fn drop_unread(&mut self) {
+        self.unpacked = Unpacked::default();
         let keys: Vec<Key> = self.slab.iter().map(|(key, _)| key).collect();
         for key in keys {
             if let Some(half) = self.slab.get_mut(key).and_then(|stream| stream.recv.as_mut()) {
@@ -351,12 +363,16 @@ impl Streams {
         self.send.credit_limit = self.send.credit_limit.max(limit);
     }
 
-    fn create(&mut self, sid: StreamId, priority: u8, delivery: Delivery) -> Key {
+    fn create(&mut self, sid: StreamId, priority: u8, delivery: Delivery, compression: Compression) -> Key {
         let own = sid.initiator() == self.side;
         let mut window = Window::new(self.limits.max_stream_data, self.limits.max_stream_window);
         if has_messages(sid) {
             window.carry_messages(self.limits.max_message_size);
             self.recv.window.carry_messages(self.limits.max_message_size);
+        }
+        let mut send = (own || !sid.is_uni()).then(|| SendHalf::new(sid, self.peer_stream_data, delivery));
+        if let Some(half) = &mut send {
+            half.set_compression(compression);
         }
         let stream = Stream {
             sid,
@@ -372,7 +388,7 @@ impl Streams {
             deficit: 0,
             timer: u64::MAX,
             stop_code: AppCode::ZERO,
-            send: (own || !sid.is_uni()).then(|| SendHalf::new(sid, self.peer_stream_data, delivery)),
+            send,
             recv: (!own || !sid.is_uni()).then(|| RecvHalf::new(sid.kind(), window)),
         };
         let key = self.slab.insert(stream);
@@ -464,7 +480,8 @@ impl Streams {
 
     /// Gives back the memory of large rings that rest. Looks again later if there are others.
     fn cool(&mut self) {
-        let mut warm = false;
+        self.packer.cool();
+        let mut warm = self.packer.is_large();
         for stream in self.slab.values_mut() {
             if let Some(half) = &mut stream.send {
                 half.cool();
@@ -520,9 +537,9 @@ impl Streams {
         streams as usize + self.slab.capacity() * size_of::<Stream>() + self.sched.memory()
     }
 
-    /// Bytes of ring held for received data. O(1).
+    /// Bytes held for received data: rings, and the compressed message that is shown. O(1).
     pub(crate) fn recv_memory(&self) -> u64 {
-        self.recv.held
+        self.recv.held + self.unpacked.memory()
     }
 
     /// Bytes of data sent again so far.
@@ -537,6 +554,7 @@ impl Streams {
             send_buffered: self.send.buffered,
             send_credit: self.send.credit(),
             retransmitted: self.retransmitted,
+            compression: self.packer.stats,
         }
     }
 }

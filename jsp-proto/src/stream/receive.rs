@@ -1,6 +1,6 @@
 //! The frames of the peer.
 
-use super::api::{DEFAULT_PRIORITY, Delivery};
+use super::api::{Compression, DEFAULT_PRIORITY, Delivery};
 use super::recv::{Arrival, RecvHalf};
 use super::{OPENED, STOPPED, Streams, control, has_messages};
 use crate::error::{AppCode, TransportError, Violation};
@@ -27,11 +27,12 @@ const fn protocol_error(reason: &'static str) -> Violation {
 }
 
 fn stream_arrival<'a>(frame: &StreamFrame<'a>) -> Arrival<'a> {
-    Arrival { offset: frame.offset, data: frame.data, fin: frame.fin, bom: false, eom: false }
+    Arrival { offset: frame.offset, data: frame.data, fin: frame.fin, bom: false, packed: false, eom: false }
 }
 
 fn msg_arrival<'a>(frame: &Msg<'a>) -> Arrival<'a> {
-    Arrival { offset: frame.offset, data: frame.data, fin: false, bom: frame.bom, eom: frame.eom }
+    let Msg { offset, data, bom, eom, compressed, .. } = *frame;
+    Arrival { offset, data, fin: false, bom, packed: compressed, eom }
 }
 
 impl Streams {
@@ -104,7 +105,7 @@ impl Streams {
             return Err(Violation::new(TransportError::STREAM_LIMIT, "more streams than allowed"));
         }
         for index in count.opened..=sid.index() {
-            let key = self.create(ty.id(index), DEFAULT_PRIORITY, Delivery::Reliable);
+            let key = self.create(ty.id(index), DEFAULT_PRIORITY, Delivery::Reliable, Compression::Off);
             if let Some(stream) = self.slab.get_mut(key) {
                 stream.events |= OPENED;
             }
@@ -153,7 +154,7 @@ impl Streams {
         if !has_messages(frame.sid) {
             return Err(protocol_error("MSG on a stream of bytes"));
         }
-        if frame.compressed {
+        if frame.compressed && !self.limits.unpacks {
             return Err(protocol_error("compressed message without an offer"));
         }
         self.with_recv(frame.sid, |half, pool| half.on_data(pool, msg_arrival(frame)))

@@ -14,7 +14,7 @@ impl Streams {
         let blocked = self.settle_sending(key);
         let Some(stream) = self.slab.get_mut(key) else { return };
         settle_receiving(stream);
-        if self.cool_at.is_none() && stream.is_warm() {
+        if self.cool_at.is_none() && (stream.is_warm() || self.packer.is_large()) {
             self.cool_at = Some(self.now.plus_nanos(COOLING));
         }
         if stream.events != 0 {

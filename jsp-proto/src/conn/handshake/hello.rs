@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::config::{ClientConfig, Config};
 use crate::crypto::schedule::MAX_P1;
 use crate::wire::cursor::{Full, Writer};
-use crate::wire::params::{Extras, Params, ParamsContext, Protocols, encode_params};
+use crate::wire::params::{COMPRESSION_LZ4, Extras, Params, ParamsContext, Protocols, encode_params};
 use crate::wire::{Side, StreamKind, StreamType};
 
 /// What this side grants its peer.
@@ -16,7 +16,7 @@ pub(crate) fn local_params(config: &Config, side: Side) -> Params {
     let transport = &config.transport;
     let mut streams = [0; 16];
     for ty in StreamType::ALL {
-        // Block-encoded streams exist only together with compression.
+        // Block-encoded streams are not supported. A peer without them keeps the right to compress messages.
         let offered = ty.initiator() == side.peer() && ty.kind() != StreamKind::Blocks;
         if let Some(slot) = streams.get_mut(ty.as_usize()) {
             *slot = if offered { transport.max_streams } else { 0 };
@@ -30,6 +30,7 @@ pub(crate) fn local_params(config: &Config, side: Side) -> Params {
         initial_max_streams: streams,
         max_ack_delay_ms: millis(transport.max_ack_delay),
         max_message_size: transport.max_message_size,
+        compression: if transport.accept_compressed { COMPRESSION_LZ4 } else { 0 },
         fec_max_symbols: 0,
         fec_schemes: 0,
         ..Params::default()

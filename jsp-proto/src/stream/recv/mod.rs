@@ -17,7 +17,7 @@ use crate::error::{AppCode, TransportError, Violation};
 use crate::ranges::RangeSet;
 use crate::wire::StreamKind;
 pub(super) use read::Found;
-use segments::{Bounds, Broken, Piece, Segments};
+use segments::{Bounds, Broken, Complete, Piece, Segments};
 
 /// Where one frame's bytes go, and what its flags say.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Arrival<'a> {
     pub(super) fin: bool,
     /// MSG: a message begins here.
     pub(super) bom: bool,
+    /// MSG: the message that begins here is compressed.
+    pub(super) packed: bool,
     /// MSG: a message ends here.
     pub(super) eom: bool,
 }
@@ -35,6 +37,11 @@ pub(super) struct Arrival<'a> {
 impl Arrival<'_> {
     fn end(&self) -> u64 {
         self.offset.saturating_add(self.data.len() as u64)
+    }
+
+    /// The part up to `end`.
+    fn piece(&self, end: u64, eom: bool) -> Piece {
+        Piece { start: self.offset, end, bom: self.bom, packed: self.packed, eom }
     }
 }
 
@@ -177,7 +184,7 @@ impl RecvHalf {
                     marks: MIN_MARKS.max(size / BYTES_PER_MARK),
                     partial: MIN_PARTIAL.max(pool.window.size() / BYTES_PER_GAP).saturating_sub(pool.partial),
                 };
-                segments.admits(Piece { start: arrival.offset, end, bom: arrival.bom, eom: arrival.eom }, bounds)
+                segments.admits(arrival.piece(end, arrival.eom), bounds)
             }
         }
     }
@@ -241,7 +248,7 @@ impl RecvHalf {
             }
             Body::Messages(segments) => {
                 let eom = arrival.eom && end == arrival.end();
-                segments.insert(Piece { start: arrival.offset, end, bom: arrival.bom, eom }, max_message)?;
+                segments.insert(arrival.piece(end, eom), max_message)?;
                 segments.seal(promised)?;
             }
         }

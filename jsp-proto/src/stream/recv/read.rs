@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{Body, RecvHalf};
+use super::{Body, Complete, RecvHalf};
 use crate::error::AppCode;
 use crate::stream::flow::RecvPool;
 use crate::stream::state::{RecvEvent, RecvState};
@@ -16,6 +16,8 @@ pub(in crate::stream) enum Found {
         start: u64,
         /// Offset after the last byte.
         end: u64,
+        /// It is a message that is compressed.
+        packed: bool,
     },
     /// Nothing yet.
     Nothing,
@@ -34,12 +36,13 @@ impl RecvHalf {
         match self.state {
             RecvState::Open | RecvState::Sized => {
                 let ready = match &self.body {
-                    Body::Bytes { base, received } => {
-                        received.first().filter(|first| first.start == *base).map(|Range { start, end }| (start, end))
-                    }
+                    Body::Bytes { base, received } => received
+                        .first()
+                        .filter(|first| first.start == *base)
+                        .map(|Range { start, end }| Complete { start, end, packed: false }),
                     Body::Messages(segments) => segments.next(),
                 };
-                ready.map_or(Found::Nothing, |(start, end)| Found::Data { start, end })
+                ready.map_or(Found::Nothing, |Complete { start, end, packed }| Found::Data { start, end, packed })
             }
             RecvState::Ended | RecvState::Done => Found::End(self.end.and_then(|end| end.code)),
             RecvState::Stopped => Found::Stopped,

@@ -13,6 +13,8 @@ struct Segment {
     end: u64,
     /// A message begins at `start`.
     bom: bool,
+    /// The message that begins at `start` is compressed.
+    packed: bool,
     /// A message ends at `end`. On a done segment `false` means unknown.
     eom: bool,
     done: bool,
@@ -38,7 +40,17 @@ pub(super) struct Piece {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) bom: bool,
+    /// The message that begins here is compressed. Means nothing without `bom`.
+    pub(super) packed: bool,
     pub(super) eom: bool,
+}
+
+/// A complete message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Complete {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) packed: bool,
 }
 
 /// How a peer broke the rules of boundaries.
@@ -177,7 +189,8 @@ impl Segments {
             }
             let end = next.map_or(piece.end, |next| next.start.min(piece.end));
             let eom = piece.eom && end == piece.end;
-            let new = Segment { start: at, end, bom: bom && at == start, eom, done: false };
+            let bom = bom && at == start;
+            let new = Segment { start: at, end, bom, packed: bom && piece.packed, eom, done: false };
             self.place(index, new);
             self.settle(index)?;
             // What was done above may have followed at once.
@@ -201,7 +214,7 @@ impl Segments {
                 continue;
             }
             let end = next.map_or(limit, |next| next.start.min(limit));
-            self.place(index, Segment { start: at, end, bom: false, eom: false, done: true });
+            self.place(index, Segment { start: at, end, bom: false, packed: false, eom: false, done: true });
             self.settle(index)?;
             // What was done above may have followed at once.
             at = end.max(self.base);
@@ -252,18 +265,19 @@ impl Segments {
     }
 
     /// The next message to deliver.
-    pub(super) fn next(&self) -> Option<(u64, u64)> {
-        if self.ordered {
-            let first = self.list.front()?;
-            return (first.start == self.base && first.is_complete()).then_some((first.start, first.end));
-        }
-        let start = *self.ready.front()?;
-        self.covering(start).map(|segment| (segment.start, segment.end))
+    pub(super) fn next(&self) -> Option<Complete> {
+        let segment = if self.ordered {
+            *self.list.front().filter(|first| first.start == self.base && first.is_complete())?
+        } else {
+            self.covering(*self.ready.front()?)?
+        };
+        let Segment { start, end, packed, .. } = segment;
+        Some(Complete { start, end, packed })
     }
 
     /// The message that `next` names was consumed.
     pub(super) fn consume_next(&mut self) -> Result<(), Broken> {
-        let Some((start, _)) = self.next() else { return Ok(()) };
+        let Some(Complete { start, .. }) = self.next() else { return Ok(()) };
         self.ready.pop_front();
         let index = self.first_ending_after(start);
         self.finish(index);

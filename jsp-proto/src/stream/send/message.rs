@@ -11,6 +11,7 @@ use super::pool::SendPool;
 use crate::ranges::RangeSet;
 use crate::stream::api::{Delivery, MessageId, MessageOptions, Outcome};
 use crate::stream::limits::{MESSAGE_OVERHEAD, SKIP_GAPS};
+use crate::stream::lz4::Pace;
 use crate::time::{Instant, nanos};
 use crate::wire::StreamId;
 
@@ -50,6 +51,8 @@ struct Message {
     mode: Mode,
     stage: Stage,
     tracked: bool,
+    /// `length` bytes that stand for more: a compressed body.
+    packed: bool,
     fragmented: bool,
     /// Given up with bytes in the stream that will not be sent again.
     dead: bool,
@@ -96,6 +99,7 @@ pub(in crate::stream) struct Fragment {
     pub(in crate::stream) length: usize,
     pub(in crate::stream) bom: bool,
     pub(in crate::stream) eom: bool,
+    pub(in crate::stream) packed: bool,
 }
 
 #[derive(Debug)]
@@ -103,6 +107,8 @@ pub(in crate::stream) struct Messages {
     sid: StreamId,
     ordered: bool,
     delivery: Delivery,
+    /// When to try to compress; `None` while compression is off.
+    pub(super) pace: Option<Pace>,
     queue: VecDeque<Message>,
     /// How many messages have left the front of the queue, ever.
     popped: u64,
@@ -131,6 +137,7 @@ impl Messages {
             sid,
             ordered,
             delivery,
+            pace: None,
             queue: VecDeque::new(),
             popped: 0,
             fresh: 0,
@@ -175,7 +182,7 @@ impl Messages {
         wire: &mut Wire<'_>,
         (id, options): (MessageId, MessageOptions),
         position: u64,
-        length: u32,
+        (length, packed): (u32, bool),
     ) {
         let MessageOptions { delivery, tracked } = options;
         let (mode, deadline) = match delivery.unwrap_or(self.delivery) {
@@ -203,6 +210,7 @@ impl Messages {
             mode,
             stage: Stage::Waiting,
             tracked,
+            packed,
             fragmented: false,
             dead: false,
         };
@@ -287,7 +295,7 @@ impl Messages {
             message.stage = Stage::Sent;
             self.fresh += 1;
         }
-        Some(Fragment { position, offset, length, bom, eom })
+        Some(Fragment { position, offset, length, bom, eom, packed: message.packed })
     }
 
     /// The lowest lost fragment that is still worth sending, at most `room(offset)` bytes of it.
@@ -319,6 +327,7 @@ impl Messages {
                 length,
                 bom: range.start == extent.start,
                 eom: end == extent.end && message.sent == message.length,
+                packed: message.packed,
             });
         }
     }
@@ -402,7 +411,8 @@ impl Messages {
         self.earliest = NEVER;
     }
 
-    /// The peer accepts less than was thought when these messages were taken.
+    /// The peer accepts less than was thought when these messages were taken. None of them is compressed: that needs
+    /// the peer's word, which comes with what it accepts.
     pub(super) fn drop_larger(&mut self, max: u64, wire: &mut Wire<'_>) {
         for index in self.fresh..self.queue.len() {
             let too_large = |message: &&Message| message.stage == Stage::Waiting && u64::from(message.length) > max;

@@ -10,8 +10,9 @@ use alloc::boxed::Box;
 use core::ops::Range;
 
 use super::StreamRecord;
-use super::api::{Delivery, MessageId, MessageOptions};
+use super::api::{Compression, Delivery, MessageId, MessageOptions};
 use super::limits::MESSAGE_OVERHEAD;
+use super::lz4::Packer;
 use super::ring::Ring;
 use super::state::{SendEvent, SendState};
 use crate::error::AppCode;
@@ -163,11 +164,13 @@ impl SendHalf {
         taken.len()
     }
 
-    /// Takes a message, or not. A message above the bound of the stream is taken when nothing else is in the way.
+    /// Takes a message, or not. A message above the bound of the stream is taken when nothing else is in the way. What
+    /// it takes up is known only once it was compressed, so room is asked for all of it.
     pub(super) fn push_message(
         &mut self,
         now: Instant,
         pool: &mut SendPool,
+        packer: &mut Packer,
         bound: u64,
         data: &[u8],
         (id, options): (MessageId, MessageOptions),
@@ -180,10 +183,12 @@ impl SendHalf {
             return false;
         }
         let position = self.kept.end;
-        if let Some((messages, mut wire)) = self.split(pool) {
-            messages.push(now, &mut wire, (id, options), position, length);
-        }
-        self.append(data);
+        let Some((messages, mut wire)) = self.split(pool) else { return false };
+        let pace = messages.pace.as_mut().filter(|_| wire.pool.peer_unpacks);
+        let body = pace.and_then(|pace| packer.pack(pace, data));
+        let length = (body.map_or(length, |body| body.len() as u32), body.is_some());
+        messages.push(now, &mut wire, (id, options), position, length);
+        self.append(body.unwrap_or(data));
         true
     }
 
@@ -192,6 +197,16 @@ impl SendHalf {
         self.ring.reserve(self.kept.clone(), end);
         self.ring.write(self.kept.end, data);
         self.kept.end = end;
+    }
+
+    /// Whether messages are compressed from now on; false on a stream of bytes.
+    pub(super) fn set_compression(&mut self, compression: Compression) -> bool {
+        let Body::Messages(messages) = &mut self.body else { return false };
+        messages.pace = match compression {
+            Compression::Off => None,
+            Compression::Adaptive => Some(messages.pace.unwrap_or_default()),
+        };
+        true
     }
 
     pub(super) fn finish(&mut self) -> bool {
@@ -511,12 +526,12 @@ impl SendHalf {
         w: &mut Writer<'_>,
         sink: &mut dyn FnMut(StreamRecord),
     ) -> Wrote {
-        let Fragment { position, offset, length, bom, eom } = fragment;
+        let Fragment { position, offset, length, bom, eom, packed } = fragment;
         if length == 0 {
             return Wrote::Full;
         }
         let before = w.position();
-        let Ok(slot) = write_msg(w, self.sid, offset, length, bom, eom, false) else { return Wrote::Full };
+        let Ok(slot) = write_msg(w, self.sid, offset, length, bom, eom, bom && packed) else { return Wrote::Full };
         self.ring.copy(position..position + length as u64, slot);
         self.lost.remove(offset..offset + length as u64);
         sink(StreamRecord::Message { key, offset, length: length as u16 });

@@ -19,6 +19,8 @@ pub(in crate::stream) struct SendPool {
     pub(in crate::stream) stream_window: u64,
     /// Largest message the peer accepts.
     pub(in crate::stream) max_message: u64,
+    /// The peer accepts compressed messages.
+    pub(in crate::stream) peer_unpacks: bool,
     /// How long a best-effort message may wait, nanoseconds.
     pub(in crate::stream) max_queue_age: u64,
     /// How many best-effort messages may wait in one stream.

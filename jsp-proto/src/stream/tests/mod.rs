@@ -1,5 +1,6 @@
 //! Two ends joined by a pipe in memory that loses, reorders and duplicates packets.
 
+mod compression;
 mod delivery;
 mod lifecycle;
 mod messages;
@@ -28,6 +29,7 @@ pub(super) fn params_of(limits: &Limits) -> Params {
         initial_max_stream_data: limits.max_stream_data,
         initial_max_streams: limits.max_streams,
         max_message_size: limits.max_message_size,
+        compression: if limits.unpacks { COMPRESSION_LZ4 } else { 0 },
         ..Params::default()
     }
 }
