@@ -319,6 +319,14 @@ typedef struct JspConnStats {
   uint64_t send_credit;
   // Bytes of memory for received data.
   uint64_t receive_memory;
+  // Messages on which compression was tried.
+  uint64_t compressions_tried;
+  // Of these, sent compressed.
+  uint64_t messages_compressed;
+  // Bytes of the compressed messages before.
+  uint64_t bytes_before_compression;
+  // Bytes of the compressed messages after.
+  uint64_t bytes_after_compression;
   // The largest datagram sent on the path.
   uint32_t datagram_size;
   // 1 if the path carries marks of congestion (ECN).

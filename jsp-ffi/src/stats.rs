@@ -106,6 +106,14 @@ pub struct JspConnStats {
     pub send_credit: u64,
     /// Bytes of memory for received data.
     pub receive_memory: u64,
+    /// Messages on which compression was tried.
+    pub compressions_tried: u64,
+    /// Of these, sent compressed.
+    pub messages_compressed: u64,
+    /// Bytes of the compressed messages before.
+    pub bytes_before_compression: u64,
+    /// Bytes of the compressed messages after.
+    pub bytes_after_compression: u64,
     /// The largest datagram sent on the path.
     pub datagram_size: u32,
     /// 1 if the path carries marks of congestion (ECN).
@@ -231,6 +239,10 @@ impl From<&jsp_proto::ConnStats> for JspConnStats {
             send_buffered: from.send_buffered,
             send_credit: from.send_credit,
             receive_memory: from.receive_memory,
+            compressions_tried: from.compressions_tried,
+            messages_compressed: from.messages_compressed,
+            bytes_before_compression: from.bytes_before_compression,
+            bytes_after_compression: from.bytes_after_compression,
             datagram_size: u32::from(from.datagram_size),
             ecn_capable: u32::from(from.ecn_capable),
         }

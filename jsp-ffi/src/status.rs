@@ -185,7 +185,7 @@ pub(crate) fn of_send(error: SendError) -> JspError {
 pub(crate) fn of_recv(error: RecvError) -> JspError {
     match error {
         RecvError::WrongKind => JSP_ERROR_WRONG_KIND,
-        RecvError::Stopped => JSP_ERROR_STOPPED,
+        RecvError::Stopped | RecvError::Corrupt => JSP_ERROR_STOPPED,
         _ => JSP_ERROR_NO_STREAM,
     }
 }

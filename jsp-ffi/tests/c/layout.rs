@@ -64,7 +64,8 @@ fn in_rust() -> BTreeSet<String> {
             size probe_timeouts_in_row rtt_ns latest_rtt_ns min_rtt_ns rtt_variation_ns congestion_window pacing_rate
             bytes_in_flight datagrams_sent bytes_sent datagrams_received bytes_received datagrams_dropped packets_sent
             packets_lost packets_lost_spuriously bytes_retransmitted probe_timeouts ce_received handshake_time_ns
-            streams_open send_buffered send_credit receive_memory datagram_size ecn_capable
+            streams_open send_buffered send_credit receive_memory compressions_tried messages_compressed
+            bytes_before_compression bytes_after_compression datagram_size ecn_capable
         }
     }
 }
