@@ -217,7 +217,7 @@ fn a_body_that_does_not_expand_ends_the_reading() {
     // 5 bytes of 7; the same with a wrong length, cut short, with more behind it, and with a length beyond all bounds.
     let good = [5, 0x10, 7, 1, 0, 0];
     let bad: [&[u8]; 6] =
-        [&[4, 0x10, 7, 1, 0, 0], &[6, 0x10, 7, 1, 0, 0], &good[..5], &[5, 0x10, 7, 1, 0, 0, 9], &[0xff; 9], &[0]];
+        [&[4, 0x10, 7, 1, 0, 0], &[6, 0x10, 7, 1, 0, 0], &good[..5], &[5, 0x10, 7, 1, 0, 0, 9], &[0xff; 9], &[0, 0]];
     for kind in [StreamKind::Ordered, StreamKind::Unordered] {
         let sid = StreamId::new(0, kind, false, Side::Client);
         for size in [1, 3, 100] {
