@@ -1,6 +1,7 @@
 //! Counters.
 
 use std::ffi::{CStr, c_char};
+use std::mem::offset_of;
 
 use jsp_proto::{Conn, DropReason};
 
@@ -122,7 +123,7 @@ pub struct JspConnStats {
 
 // SAFETY: a `u32` first; numbers take any bits.
 unsafe impl Sized32 for JspConnStats {
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, compressions_tried);
 }
 
 /// The counters of an endpoint.

@@ -270,7 +270,7 @@ static void struct_sizes(void)
     SIZES(JspStreamOptions, call_open, 1);
     SIZES(JspMessageOptions, call_send_message, 1);
     SIZES(JspConnInfo, call_info, 0);
-    SIZES(JspConnStats, call_stats, 0);
+    SIZES_FROM(offsetof(JspConnStats, compressions_tried), JspConnStats, call_stats, 0);
     SIZES(JspEndpointStats, call_endpoint_stats, 0);
     CHECK_OK(jsp_conn_abort(world->end[CLIENT], world->now_ns, ids[CLIENT], 0, NULL, 0));
     SIZES(JspCloseReason, call_reason, 0);
