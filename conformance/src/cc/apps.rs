@@ -261,7 +261,7 @@ pub struct RttSampler {
     conn: ConnId,
     every: Duration,
     timer: Option<TimerId>,
-    samples: Vec<(Instant, Duration)>,
+    samples: Vec<Duration>,
 }
 
 impl RttSampler {
@@ -270,14 +270,9 @@ impl RttSampler {
         Self { node, conn, every, timer: None, samples: Vec::new() }
     }
 
-    /// The latest round-trip time at each look: when, and how long.
-    pub fn samples(&self) -> &[(Instant, Duration)] {
-        &self.samples
-    }
-
     /// The middle of all samples.
     pub fn median(&self) -> Duration {
-        let mut sorted: Vec<Duration> = self.samples.iter().map(|(_, rtt)| *rtt).collect();
+        let mut sorted = self.samples.clone();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
     }
@@ -292,9 +287,7 @@ impl App for RttSampler {
         if !matches!(happening, Happening::Timer(id) if Some(*id) == self.timer) {
             return;
         }
-        let now = sim.now();
-        let rtt = sim.conn(self.node, self.conn).and_then(|conn| conn.stats().latest_rtt);
-        self.samples.extend(rtt.map(|rtt| (now, rtt)));
-        self.timer = Some(sim.timer(now + self.every));
+        self.samples.extend(sim.conn(self.node, self.conn).and_then(|conn| conn.stats().latest_rtt));
+        self.timer = Some(sim.timer(sim.now() + self.every));
     }
 }

@@ -14,8 +14,9 @@
 //! assert!(bulk.finished && bulk.goodput() > 0.8, "{bulk:?}");
 //! ```
 //!
-//! What all parts share: datagrams of 1200 bytes (the default), sizes counted as UDP payload, and windows and buffers
-//! so large that the controller alone holds a sender back ([`Path::config`]).
+//! What all parts share: datagrams of 1200 bytes (the default), and windows and buffers so large that the controller
+//! alone holds a sender back ([`Path::config`]). Goodput counts the headers of IP and UDP as sent, and they take their
+//! share of a path's rate; everything else counts UDP payload.
 
 pub mod apps;
 pub mod change;
@@ -34,6 +35,7 @@ use jsp_proto::{ClientConfig, Config, ConfigBuilder, Congestion, SecretKey};
 
 pub use report::{Options, Part, run};
 
+use crate::sim::apps::nearest_rank;
 use crate::sim::{Link, NodeId, Sim};
 
 /// A controller by name, and how to ask for it on a path whose bottleneck has this many bits per second.
@@ -149,8 +151,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 pub fn percentile(values: impl IntoIterator<Item = f64>, percent: f64) -> f64 {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_unstable_by(f64::total_cmp);
-    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or_default()
+    nearest_rank(&sorted, percent)
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -24,7 +24,7 @@ use core::time::Duration;
 
 pub(crate) use acks::{AckRecord, Acks};
 pub(crate) use cc::{Bbr, Controller, Cubic, Fixed};
-use rate::{RateSampler, SendMark};
+use rate::{RateSampler, SendMark, rate_of};
 pub(crate) use sent::Flags;
 
 use crate::ecn::Ecn;
@@ -461,8 +461,7 @@ impl<R: Copy> Recovery<R> {
     pub(crate) fn pacing_rate(&self) -> u64 {
         let rate = self.controller.pacing_rate().unwrap_or_else(|| {
             let gain = if self.controller.in_slow_start() { 200 } else { 125 };
-            let per_second = u128::from(self.controller.cwnd()) * gain * 10_000_000;
-            u64::try_from(per_second / u128::from(self.rtt.smoothed().max(1))).unwrap_or(u64::MAX)
+            rate_of(self.controller.cwnd().saturating_mul(gain), self.rtt.smoothed()) / 100
         });
         // A round trip of hours is no reason to wait for ever.
         rate.max(1)

@@ -5,6 +5,23 @@
 
 use crate::time::Instant;
 
+const NANOS: u128 = 1_000_000_000;
+
+/// Bytes that `rate` bytes per second give in `nanos`.
+pub(crate) fn volume(rate: u64, nanos: u64) -> u64 {
+    u64::try_from(u128::from(rate) * u128::from(nanos) / NANOS).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds that `bytes` take at `rate` bytes per second.
+pub(crate) fn duration(bytes: u64, rate: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * NANOS / u128::from(rate.max(1))).unwrap_or(u64::MAX)
+}
+
+/// The rate in bytes per second that moves `bytes` in `nanos`.
+pub(crate) fn rate_of(bytes: u64, nanos: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * NANOS / u128::from(nanos.max(1))).unwrap_or(u64::MAX)
+}
+
 /// What a packet remembers from the moment it was sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SendMark {
@@ -90,9 +107,8 @@ impl RateSampler {
             return None;
         }
         let delivered = self.delivered.saturating_sub(mark.delivered);
-        let rate = u128::from(delivered) * 1_000_000_000 / u128::from(interval);
         Some(RateSample {
-            rate: u64::try_from(rate).unwrap_or(u64::MAX),
+            rate: rate_of(delivered, interval),
             delivered,
             interval,
             prior_delivered: mark.delivered,
@@ -110,6 +126,16 @@ mod tests {
 
     fn at(ms: u64) -> Instant {
         Instant::from_nanos(ms * MS)
+    }
+
+    #[test]
+    fn conversions_do_not_overflow() {
+        assert_eq!((volume(1_000_000, 40_000_000), duration(40_000, 1_000_000)), (40_000, 40_000_000));
+        assert_eq!(rate_of(40_000, 40_000_000), 1_000_000);
+        assert_eq!(
+            (volume(u64::MAX, u64::MAX), duration(u64::MAX, 0), rate_of(u64::MAX, 0)),
+            (u64::MAX, u64::MAX, u64::MAX)
+        );
     }
 
     /// One packet of 1000 bytes per millisecond over a path of 50 ms.

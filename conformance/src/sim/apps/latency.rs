@@ -37,9 +37,15 @@ impl Latencies {
     pub fn percentile(&self, percent: f64) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
-        let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
-        sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or_default()
+        nearest_rank(&sorted, percent)
     }
+}
+
+/// The first of these values, in ascending order, that is not below `percent` percent of them; the default if there is
+/// none.
+pub(crate) fn nearest_rank<T: Copy + Default>(sorted: &[T], percent: f64) -> T {
+    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or_default()
 }
 
 impl fmt::Display for Latencies {

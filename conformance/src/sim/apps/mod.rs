@@ -12,6 +12,7 @@ mod rival;
 pub use bulk::{BulkReceiver, BulkSender};
 pub use echo::Echo;
 pub use latency::Latencies;
+pub(crate) use latency::nearest_rank;
 pub use message::{MessageSink, MessageSource};
 pub use rival::{Rival, RivalKind};
 

@@ -1,5 +1,6 @@
 //! Sending at one rate whatever happens, for links that carry nothing else.
 
+use super::super::rate::volume;
 use super::{AckSample, Controller, LossSample, minimum_window};
 use crate::time::Instant;
 
@@ -41,8 +42,7 @@ impl Controller for Fixed {
 
     fn cwnd(&self) -> u64 {
         let time = self.srtt.saturating_mul(ROUND_TRIPS).saturating_add(SLACK);
-        let bytes = u128::from(self.rate) * u128::from(time) / 1_000_000_000;
-        u64::try_from(bytes).unwrap_or(u64::MAX).max(minimum_window(self.segment))
+        volume(self.rate, time).max(minimum_window(self.segment))
     }
 
     fn pacing_rate(&self) -> Option<u64> {

@@ -30,14 +30,15 @@ impl Bbr {
     /// Looks for congestion in what was lost and marked, and answers it. Whether there was some.
     pub(super) fn judge(&mut self, ack: &AckSample, round: &Round) -> bool {
         let verdict = self.losses.conclude(ack.largest.saturating_sub(SETTLED));
-        if let Some(verdict) = verdict.filter(|verdict| verdict.pace == Pace::Below)
-            && let Some(suspicion) = self.suspicion.take()
-            && verdict.loss < suspicion.loss / 2.0
-        {
-            self.reduce(&Round { rate: suspicion.rate, ..*round }, Some(suspicion.ground));
-        }
-        let excess = verdict.filter(|verdict| verdict.excess && verdict.pace == Pace::Full);
-        let congested = round.ce || excess.is_some() && self.queue;
+        let excess = match verdict {
+            None => None,
+            Some(verdict) if verdict.pace == Pace::Below => {
+                self.test_suspicion(&verdict, round);
+                None
+            }
+            Some(verdict) => verdict.excess.then_some(verdict),
+        };
+        let congested = round.ce || excess.is_some() && round.queue;
         if congested {
             // Marks are never taken back.
             self.reduce(round, excess.filter(|_| !round.ce).map(|verdict| verdict.ground));
@@ -45,6 +46,15 @@ impl Bbr {
             self.suspect(&verdict, round);
         }
         congested
+    }
+
+    /// Less was sent: if less was lost at once, what was lost before was congestion.
+    fn test_suspicion(&mut self, verdict: &Verdict, round: &Round) {
+        if let Some(suspicion) = self.suspicion.take()
+            && verdict.loss < suspicion.loss / 2.0
+        {
+            self.reduce(&Round { rate: suspicion.rate, ..*round }, Some(suspicion.ground));
+        }
     }
 
     fn suspect(&mut self, verdict: &Verdict, round: &Round) {

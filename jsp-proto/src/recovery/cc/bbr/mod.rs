@@ -58,13 +58,14 @@ mod round;
 #[cfg(test)]
 mod tests;
 
+use super::super::rate::{duration, rate_of, volume};
 use super::{AckSample, Controller, LossSample, initial_window};
 use crate::time::Instant;
 use change::Doubt;
 use congestion::{Bounds, Suspicion};
 use floor::FloorProbe;
 use losses::{Ground, Losses, Pace};
-use model::{Bandwidth, Floor, duration, rate_of, volume};
+use model::{Bandwidth, Floor};
 use phase::Phase;
 use round::{Recent, Round};
 
@@ -113,8 +114,6 @@ pub(crate) struct Bbr {
     /// The rate that a round has to pass to show growth, and for how many rounds it did not.
     full_rate: u64,
     full_rounds: u32,
-    /// A queue was there for all of the last round.
-    queue: bool,
     /// The longest round-trip time at the beginning of `Down`, in nanoseconds.
     drained_from: u64,
     /// Bounds after congestion, until the next probe.
@@ -155,7 +154,6 @@ impl Bbr {
             full: false,
             full_rate: 0,
             full_rounds: 0,
-            queue: false,
             drained_from: 0,
             short: None,
             long: u64::MAX,
@@ -276,17 +274,18 @@ impl Bbr {
 
     /// A round trip has ended.
     fn on_round(&mut self, ack: &AckSample) {
-        let round = core::mem::replace(&mut self.round, Round { end: ack.next_pn, ..Round::default() });
-        self.phase_rounds += 1;
-        self.cycle_rounds += 1;
+        let mut round = core::mem::replace(&mut self.round, Round { end: ack.next_pn, ..Round::default() });
+        round.queue = self.is_queue(round.rtt);
+        // Startup may last as long as the application likes.
+        self.phase_rounds = self.phase_rounds.saturating_add(1);
+        self.cycle_rounds = self.cycle_rounds.saturating_add(1);
         self.memory_rounds += 1;
         if self.memory_rounds > MEMORY {
             self.forget_older_half();
         }
         self.was_idle = core::mem::take(&mut self.idle);
         self.keeps_up = round.rate >= self.full_rate.saturating_mul(FULL_GROWTH) / 100;
-        self.queue = self.is_queue(round.rtt);
-        if self.queue {
+        if round.queue {
             self.losses.on_queue();
         }
         let congested = self.judge(ack, &round);
@@ -318,7 +317,7 @@ impl Bbr {
                 if grows {
                     self.full_rate = round.rate;
                 }
-                if congested || self.queue || self.phase_rounds >= 2 && !grows {
+                if congested || round.queue || self.phase_rounds >= 2 && !grows {
                     self.enter(Phase::Down);
                 }
             }
@@ -337,7 +336,7 @@ impl Bbr {
         } else {
             self.full_rounds += 1;
         }
-        self.full = congested || self.full_rounds >= FULL_ROUNDS || self.queue && self.full_rounds >= 1;
+        self.full = congested || self.full_rounds >= FULL_ROUNDS || round.queue && self.full_rounds >= 1;
     }
 
     /// What need not wait for the end of the round.

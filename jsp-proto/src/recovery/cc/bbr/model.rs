@@ -3,7 +3,6 @@
 use super::super::super::rate::RateSample;
 use crate::time::Instant;
 
-const NANOS: u128 = 1_000_000_000;
 /// How long the floor of the round-trip time is kept without being seen again, at least half of it.
 const FLOOR_WINDOW: u64 = 10_000_000_000;
 /// A sample within this fraction of the floor, or within this many nanoseconds, has seen it.
@@ -95,21 +94,6 @@ impl Floor {
     }
 }
 
-/// Bytes that `rate` bytes per second give in `nanos`.
-pub(super) fn volume(rate: u64, nanos: u64) -> u64 {
-    u64::try_from(u128::from(rate) * u128::from(nanos) / NANOS).unwrap_or(u64::MAX)
-}
-
-/// Nanoseconds that `bytes` take at `rate` bytes per second.
-pub(super) fn duration(bytes: u64, rate: u64) -> u64 {
-    u64::try_from(u128::from(bytes) * NANOS / u128::from(rate.max(1))).unwrap_or(u64::MAX)
-}
-
-/// The rate in bytes per second that moves `bytes` in `nanos`.
-pub(super) fn rate_of(bytes: u64, nanos: u64) -> u64 {
-    u64::try_from(u128::from(bytes) * NANOS / u128::from(nanos.max(1))).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,15 +144,5 @@ mod tests {
         assert!(floor.on_sample(at(10_004), us(50)) && floor.on_sample(at(10_005), us(1050)));
         assert!(!floor.on_sample(at(10_006), us(1051)));
         assert_eq!(floor.get(), Some(us(50)));
-    }
-
-    #[test]
-    fn conversions_do_not_overflow() {
-        assert_eq!((volume(1_000_000, 40_000_000), duration(40_000, 1_000_000)), (40_000, 40_000_000));
-        assert_eq!(rate_of(40_000, 40_000_000), 1_000_000);
-        assert_eq!(
-            (volume(u64::MAX, u64::MAX), duration(u64::MAX, 0), rate_of(u64::MAX, 0)),
-            (u64::MAX, u64::MAX, u64::MAX)
-        );
     }
 }

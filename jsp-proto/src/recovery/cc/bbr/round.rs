@@ -15,6 +15,8 @@ pub(super) struct Round {
     pub(super) app_limited: bool,
     /// Packets came marked.
     pub(super) ce: bool,
+    /// A queue was there all the time; known at the end.
+    pub(super) queue: bool,
 }
 
 /// The last few samples: what cannot wait for the end of a round trip, without trusting a single packet.
