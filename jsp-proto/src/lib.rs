@@ -161,8 +161,8 @@ mod endpoint;
 mod event;
 
 pub use config::{
-    AcceptPolicy, ClientAuth, ClientConfig, ClientConfigError, Config, ConfigBuilder, ConfigError, Congestion, KemJobs,
-    KeyFetch, RetryPolicy, Shard, Trust,
+    AcceptPolicy, ClientAuth, ClientConfig, ClientConfigError, Compression, Config, ConfigBuilder, ConfigError,
+    Congestion, Fec, KemJobs, KeyFetch, Network, RetryPolicy, Shard, Trust,
 };
 pub use conn::{ConnectError, Path, Wake};
 pub use crypto::{InvalidKey, KeyId, KeyIdError, PublicKey, SecretKey};
@@ -174,10 +174,10 @@ pub use endpoint::{
 pub use entropy::Entropy;
 pub use error::{AppCode, TransportError};
 pub use event::{ConnectionError, Event};
-pub use stats::{ConnStats, DropReason, EndpointStats};
+pub use stats::{ConnStats, DropReason, EndpointStats, FecStats};
 pub use stream::{
-    Compression, Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError,
-    Slices, StreamOptions,
+    Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError, Slices,
+    StreamOptions,
 };
 pub use time::Instant;
 pub use wire::{Side, StreamId, StreamKind, StreamType};

@@ -227,4 +227,43 @@ pub struct ConnStats {
     pub bytes_before_compression: u64,
     /// Bytes of these messages as they are sent.
     pub bytes_after_compression: u64,
+    /// What error correction did, in both directions.
+    pub fec: FecStats,
+}
+
+/// Forward error correction of one connection in numbers (specification section 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FecStats {
+    /// Packets sent under the protection of parity.
+    pub sources_sent: u64,
+    /// Parity packets sent.
+    pub parity_sent: u64,
+    /// Bytes of UDP payload in them.
+    pub parity_bytes_sent: u64,
+    /// Packets sent that the peer has repaired.
+    pub repaired_by_peer: u64,
+    /// Protected packets that were lost and not repaired, or not in time: their data was sent again or given up.
+    pub unrepaired: u64,
+    /// Protected packets received.
+    pub sources_received: u64,
+    /// Parity packets received.
+    pub parity_received: u64,
+    /// Of these, those that were of no use: nothing was missing, or too much.
+    pub parity_unused: u64,
+    /// Packets of the peer that were repaired.
+    pub repaired: u64,
+    /// Repairs that were possible and not made, because too many were asked for at once
+    /// ([bounds](crate::config::bounds)).
+    pub repairs_refused: u64,
+    /// Repaired packets that made no sense. After three of them nothing is repaired any more.
+    pub malformed: u64,
+    /// The loss that [`Fec::Auto`](crate::Fec) counts on, in millionths of the packets sent.
+    pub loss_ppm: u32,
+    /// Packets per block, as the latest block was begun; 0 while nothing is protected.
+    pub block_sources: u8,
+    /// Parity packets per block.
+    pub block_parity: u8,
+    /// Blocks that packets are dealt to in turn, against bursts of losses.
+    pub interleaving: u8,
 }

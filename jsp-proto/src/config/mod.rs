@@ -5,6 +5,8 @@
 
 pub mod bounds;
 mod client;
+mod policy;
+mod profile;
 mod shard;
 
 use alloc::boxed::Box;
@@ -14,6 +16,8 @@ use core::fmt;
 use core::time::Duration;
 
 pub use client::{ClientConfig, ClientConfigError, Trust};
+pub use policy::{Compression, Fec, Network};
+pub(crate) use policy::{Policy, Wish};
 pub use shard::Shard;
 pub(crate) use shard::{CID_LEN, new_cid};
 
@@ -119,6 +123,11 @@ pub(crate) struct Transport {
     pub(crate) accept_compressed: bool,
     pub(crate) max_queue_age: Duration,
     pub(crate) congestion: Congestion,
+    pub(crate) policy: Policy,
+    pub(crate) fec_max_overhead: u16,
+    pub(crate) fec_target: f64,
+    pub(crate) fec_max_delay: Duration,
+    pub(crate) fec_max_symbols: u16,
 }
 
 impl Default for Transport {
@@ -142,6 +151,11 @@ impl Default for Transport {
             accept_compressed: false,
             max_queue_age: bounds::BEST_EFFORT_QUEUE_AGE,
             congestion: Congestion::default(),
+            policy: Policy::default(),
+            fec_max_overhead: 50,
+            fec_target: 5e-4,
+            fec_max_delay: Duration::from_millis(20),
+            fec_max_symbols: 128,
         }
     }
 }
@@ -360,6 +374,47 @@ impl ConfigBuilder {
         self
     }
 
+    /// Forward error correction of streams that have no setting of their own. Default: [`Fec::Off`].
+    pub fn fec(mut self, fec: Fec) -> Self {
+        self.config.transport.policy.fec = fec;
+        self
+    }
+
+    /// The most parity that [`Fec::Auto`] adds, in percent of the packets it protects, 0 to 400. Default: 50.
+    pub fn fec_max_overhead(mut self, percent: u16) -> Self {
+        self.config.transport.fec_max_overhead = percent;
+        self
+    }
+
+    /// The share of packets that [`Fec::Auto`] leaves unrepaired if the bounds on overhead and delay allow, 1e-6 to
+    /// 0.5. Of reliable data ten times as much, because what is left is sent again. Default: 5e-4.
+    pub fn fec_target(mut self, loss: f64) -> Self {
+        self.config.transport.fec_target = loss;
+        self
+    }
+
+    /// How long the first packet of a block may wait for its parity, 1 ms to 1 s: a longer block repairs more for the
+    /// same overhead, and later. It is cut to a quarter of a message's time to live, and to half a round trip where
+    /// data is sent again when it is lost. Default: 20 ms.
+    pub fn fec_max_delay(mut self, delay: Duration) -> Self {
+        self.config.transport.fec_max_delay = delay;
+        self
+    }
+
+    /// Packets of peers that are kept to repair others from, up to 256; about 1.2 kB each, while a peer sends packets
+    /// that are protected. 0: peers send no parity. Default: 128.
+    pub fn fec_max_symbols(mut self, packets: u16) -> Self {
+        self.config.transport.fec_max_symbols = packets;
+        self
+    }
+
+    /// Compression of streams that have no setting of their own; mind the warning at
+    /// [`Compression`](crate::Compression). Default: [`Compression::Off`].
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.config.transport.policy.compression = compression;
+        self
+    }
+
     /// Unix time in seconds at the origin of the [`Instant`](crate::Instant)s that will be passed in. Address tokens
     /// carry wall time; servers that share a token key must set it. Default: 0.
     pub fn unix_time_at_origin(mut self, seconds: u64) -> Self {
@@ -409,6 +464,12 @@ impl ConfigBuilder {
         check((4..=1 << 60).contains(&transport.max_streams), "max_streams is 4 to 2^60")?;
         let fixed = Congestion::FixedRateWithoutCongestionControl { bytes_per_second: 0 };
         check(transport.congestion != fixed, "a fixed rate is at least 1 byte per second")?;
+        check(transport.policy.fec.is_valid(), "fec has 1 to 64 packets and 1 to 32 parity packets per block")?;
+        check(transport.fec_max_overhead <= 400, "fec_max_overhead is at most 400 percent")?;
+        check((1e-6..=0.5).contains(&transport.fec_target), "fec_target is 1e-6 to 0.5")?;
+        let delays = Duration::from_millis(1)..=Duration::from_secs(1);
+        check(delays.contains(&transport.fec_max_delay), "fec_max_delay is 1 ms to 1 s")?;
+        check(transport.fec_max_symbols <= 256, "fec_max_symbols is at most 256")?;
         check(transport.initial_rtt > Duration::ZERO, "initial_rtt is above zero")?;
         check(transport.handshake_timeout > Duration::ZERO, "handshake_timeout is above zero")?;
         check(transport.send_buffer > 0 && transport.stream_send_buffer > 0, "send buffers are above zero")?;

@@ -33,7 +33,7 @@ use path::PathState;
 use secure::Secure;
 pub(crate) use tx::Sent;
 
-use crate::config::{ClientConfig, Config, Congestion};
+use crate::config::{ClientConfig, Config, Congestion, Network, Policy};
 use crate::crypto::{KeyId, Secrets};
 use crate::entropy::Drbg;
 use crate::error::{TransportError, Violation};
@@ -271,6 +271,11 @@ impl Connection {
         self.streams.set_pressure(pressure);
     }
 
+    /// Streams without a setting of their own do from now on what suits this network.
+    pub(crate) fn set_network(&mut self, network: Network) {
+        self.streams.set_policy(Policy::for_network(network, self.config.transport.policy));
+    }
+
     /// Gives up the connection and what it received and nobody read, because the endpoint is out of memory.
     pub(crate) fn shed(&mut self, now: Instant) {
         self.fail(now, Violation::new(TransportError::EXCESSIVE_LOAD, "too much unread data"), 0);
@@ -341,6 +346,7 @@ fn limits(config: &Config, side: Side) -> Limits {
         send_buffer: transport.send_buffer,
         stream_send_buffer: transport.stream_send_buffer,
         max_queue_age: transport.max_queue_age,
+        policy: transport.policy,
         ..Limits::default()
     }
 }

@@ -10,7 +10,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::error::{ReadError, WriteError};
 use super::stream::{Attempt, Half};
-use crate::{AppCode, ConnectionError, Recv, RecvError, SendError, StreamId};
+use crate::{AppCode, ConnectionError, Fec, Recv, RecvError, SendError, StreamId};
 
 /// The sending half of a stream of bytes. Also a [`futures_io::AsyncWrite`].
 ///
@@ -94,6 +94,14 @@ impl SendStream {
     /// Gives the stream up: the peer reads `code` instead of what it has not received yet.
     pub fn reset(&mut self, code: AppCode) {
         self.half.reset(code);
+    }
+
+    /// Error correction of what is sent from now on.
+    ///
+    /// # Errors
+    /// [`SendError::Fec`](crate::SendError) if [`Fec::On`] is out of its bounds, others when the stream is over.
+    pub fn set_fec(&mut self, fec: Fec) -> Result<(), SendError> {
+        self.half.set_fec(fec)
     }
 
     /// Changes the stream's priority, 0 to 255, higher is more urgent.
@@ -271,6 +279,10 @@ impl Half {
 
     pub(super) fn stop(&self, code: AppCode) {
         self.act(|conn, _| conn.stop(self.stream, code));
+    }
+
+    pub(super) fn set_fec(&self, fec: Fec) -> Result<(), SendError> {
+        self.act(|conn, _| conn.set_fec(self.stream, fec)).unwrap_or(Err(SendError::Closed))
     }
 
     pub(super) fn set_priority(&self, priority: u8) {

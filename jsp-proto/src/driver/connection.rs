@@ -10,7 +10,7 @@ use super::message::{MessageReceiver, MessageSender, MessageStream};
 use super::state::Shared;
 use super::stream::Half;
 use crate::wire::StreamKind;
-use crate::{AppCode, Congestion, ConnId, ConnStats, ConnectionError, KeyId, Side, StreamId, StreamOptions};
+use crate::{AppCode, Congestion, ConnId, ConnStats, ConnectionError, KeyId, Network, Side, StreamId, StreamOptions};
 
 /// One connection, kept alive by its handles and those of its streams.
 #[derive(Debug)]
@@ -297,6 +297,16 @@ impl Connection {
         self.conn.shared.act(|state, now| {
             if let Some(mut conn) = state.connection(now, self.conn.id).0 {
                 conn.set_congestion(controller);
+            }
+        });
+    }
+
+    /// Tells what network the device is on: streams without settings of their own do from now on what suits it; see
+    /// [`Conn::set_network`](crate::Conn::set_network).
+    pub fn set_network(&self, network: Network) {
+        self.conn.shared.act(|state, now| {
+            if let Some(mut conn) = state.connection(now, self.conn.id).0 {
+                conn.set_network(network);
             }
         });
     }

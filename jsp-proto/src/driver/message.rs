@@ -11,7 +11,7 @@ use super::error::{ReadError, SendError, WriteError};
 use super::state::{Shared, Tracked};
 use super::stream::{Attempt, Half};
 use crate::{
-    AppCode, Compression, ConnId, MessageId, MessageOptions, Outcome as Fate, RecvError, RecvMessage, StreamId,
+    AppCode, Compression, ConnId, Fec, MessageId, MessageOptions, Outcome as Fate, RecvError, RecvMessage, StreamId,
 };
 
 /// The sending half of a stream of messages. Also a [`futures_sink::Sink`] of anything that gives bytes.
@@ -125,6 +125,14 @@ impl MessageSender {
     /// Whether messages sent from now on are compressed; mind the warning at [`Compression`].
     pub fn set_compression(&mut self, compression: Compression) {
         self.half.act(|conn, _| conn.set_compression(self.half.stream, compression));
+    }
+
+    /// Error correction of what is sent from now on.
+    ///
+    /// # Errors
+    /// [`SendError::Fec`](crate::SendError) if [`Fec::On`] is out of its bounds, others when the stream is over.
+    pub fn set_fec(&mut self, fec: Fec) -> Result<(), crate::SendError> {
+        self.half.set_fec(fec)
     }
 
     /// Changes the stream's priority, 0 to 255, higher is more urgent.

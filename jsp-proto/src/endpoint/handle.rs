@@ -3,14 +3,14 @@
 use alloc::vec::Vec;
 
 use super::{ConnId, Endpoint};
-use crate::config::Congestion;
+use crate::config::{Compression, Congestion, Fec, Network};
 use crate::conn::{Connection, Path};
 use crate::crypto::{KeyId, PublicKey};
 use crate::error::AppCode;
 use crate::event::ConnectionError;
 use crate::stats::ConnStats;
 use crate::stream::{
-    Compression, MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices, StreamOptions,
+    MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices, StreamOptions,
 };
 use crate::time::Instant;
 use crate::wire::{Side, StreamId};
@@ -224,6 +224,14 @@ impl<'e> Conn<'e> {
         })
     }
 
+    /// Error correction of what this side sends on the stream from now on. For streams that the peer opened, too.
+    ///
+    /// # Errors
+    /// If this side does not send on it, and [`SendError::Fec`] if [`Fec::On`] is out of its bounds.
+    pub fn set_fec(&mut self, stream: StreamId, fec: Fec) -> Result<(), SendError> {
+        self.change(Err(SendError::Closed), |connection, _| connection.streams_mut().set_fec(stream, fec))
+    }
+
     /// The priority that this side gives to what it sends on the stream; `None` if there is no such stream or it is
     /// over.
     pub fn priority(&self, stream: StreamId) -> Option<u8> {
@@ -299,6 +307,19 @@ impl<'e> Conn<'e> {
     /// [`ConfigBuilder::congestion`](crate::ConfigBuilder::congestion).
     pub fn set_congestion(&mut self, controller: Congestion) {
         self.change((), |connection, _| connection.set_congestion(controller));
+    }
+
+    /// Tells what network the device is on. Streams that have no [`fec`](StreamOptions::fec) or
+    /// [`compression`](StreamOptions::compression) of their own do from now on what suits it:
+    ///
+    /// | network | correction | compression |
+    /// | --- | --- | --- |
+    /// | [`Unknown`](Network::Unknown) | as configured | as configured |
+    /// | [`Ethernet`](Network::Ethernet) | [`Fec::Off`] | [`Compression::Off`] |
+    /// | [`Wifi`](Network::Wifi) | [`Fec::Auto`] | [`Compression::Off`] |
+    /// | [`Cellular`](Network::Cellular) | [`Fec::Auto`] | [`Compression::Adaptive`] |
+    pub fn set_network(&mut self, network: Network) {
+        self.change((), |connection, _| connection.set_network(network));
     }
 
     // ---- the end

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::config::{Compression, Fec};
 use crate::error::AppCode;
 use crate::wire::{StreamId, StreamKind, StreamType};
 
@@ -28,42 +29,24 @@ pub enum Delivery {
     },
 }
 
-/// Whether the messages of a stream are compressed (specification section 4.12).
-///
-/// Compression needs the peer's consent, [`ConfigBuilder::accept_compressed`](crate::ConfigBuilder::accept_compressed);
-/// without it messages are sent as they are. The receiver reads the same messages either way.
-///
-/// Encryption does not hide lengths, and the length of a compressed message depends on what it says. **Never compress
-/// messages in which a secret stands beside text that an attacker chooses**: from the lengths of many such messages the
-/// secret can be guessed, byte by byte (the attacks CRIME and BREACH). Each message is compressed for itself, so a
-/// message tells nothing about another one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Compression {
-    /// Messages are sent as they are.
-    #[default]
-    Off,
-    /// A message of 256 bytes or more is sent as an LZ4 block if that is smaller by at least 32 bytes and a tenth. After
-    /// four such attempts in a row that failed, 2, 4, and so on up to 1024 messages are sent without one.
-    Adaptive,
-}
-
 /// What kind of stream to open, and how it behaves. `Copy`; each method returns the changed options.
 ///
-/// Streams are bidirectional, reliable, not compressed and of priority 128 unless told otherwise.
+/// Streams are bidirectional, reliable and of priority 128 unless told otherwise, and corrected and compressed as the
+/// [`Config`](crate::Config) and [`Conn::set_network`](crate::Conn::set_network) say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
     pub(crate) kind: StreamKind,
     pub(crate) uni: bool,
     pub(crate) delivery: Delivery,
-    pub(crate) compression: Compression,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) fec: Option<Fec>,
     pub(crate) priority: u8,
 }
 
 impl StreamOptions {
     const fn new(kind: StreamKind) -> Self {
-        let (delivery, compression) = (Delivery::Reliable, Compression::Off);
-        Self { kind, uni: false, delivery, compression, priority: DEFAULT_PRIORITY }
+        let delivery = Delivery::Reliable;
+        Self { kind, uni: false, delivery, compression: None, fec: None, priority: DEFAULT_PRIORITY }
     }
 
     /// A reliable, ordered stream of bytes.
@@ -97,7 +80,13 @@ impl StreamOptions {
     /// Whether what this side sends is compressed; mind the warning at [`Compression`]. Streams of bytes are not: opening
     /// one with compression is [`OpenError::ModeNeedsMessages`].
     pub const fn compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
+        self.compression = Some(compression);
+        self
+    }
+
+    /// Forward error correction of what this side sends. [`Fec::On`] out of its bounds is [`OpenError::Fec`].
+    pub const fn fec(mut self, fec: Fec) -> Self {
+        self.fec = Some(fec);
         self
     }
 
@@ -174,6 +163,8 @@ pub enum OpenError {
     Limit,
     /// Only streams of messages can be other than reliable, or compressed.
     ModeNeedsMessages,
+    /// [`Fec::On`] has 1 to 64 packets and 1 to 32 parity packets per block.
+    Fec,
     /// The connection is closed.
     Closed,
 }
@@ -201,6 +192,8 @@ pub enum SendError {
     },
     /// The buffer is full, or too many tracked messages await their outcome. [`Event::StreamWritable`](crate::Event::StreamWritable) follows.
     Blocked,
+    /// [`Fec::On`] has 1 to 64 packets and 1 to 32 parity packets per block.
+    Fec,
     /// The connection is closed.
     Closed,
 }
@@ -293,6 +286,7 @@ error_texts! {
     OpenError {
         Self::Limit => "the peer's limit of streams of this type is reached",
         Self::ModeNeedsMessages => "a stream of bytes can only be reliable and not compressed",
+        Self::Fec => "error correction with 0, or more than 64 packets or 32 parity packets, per block",
         Self::Closed => "the connection is closed",
     }
     SendError {
@@ -304,6 +298,7 @@ error_texts! {
         Self::Empty => "a message must have at least one byte",
         Self::TooLarge { .. } => "the message is larger than the peer accepts",
         Self::Blocked => "the send buffer is full",
+        Self::Fec => "error correction with 0, or more than 64 packets or 32 parity packets, per block",
         Self::Closed => "the connection is closed",
     }
     RecvError {

@@ -3,14 +3,14 @@
 use alloc::vec::Vec;
 
 use super::api::{
-    Compression, Delivery, MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices,
-    StreamOptions,
+    Delivery, MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices, StreamOptions,
 };
 use super::lz4;
 use super::recv::{Found, RecvHalf};
 use super::send::SendHalf;
 use super::state::SendState;
-use super::{Stream, Streams, control, has_messages};
+use super::{Own, Stream, Streams, control, has_messages};
+use crate::config::{Compression, Fec};
 use crate::error::AppCode;
 use crate::slab::Key;
 use crate::time::Instant;
@@ -24,9 +24,13 @@ impl Streams {
             return Err(OpenError::Closed);
         }
         let ty = StreamType::of(options.kind, options.uni, self.side);
-        let plain = options.delivery == Delivery::Reliable && options.compression == Compression::Off;
+        let packs = options.compression.is_some_and(|compression| compression != Compression::Off);
+        let plain = options.delivery == Delivery::Reliable && !packs;
         if !has_messages(ty.id(0)) && !plain {
             return Err(OpenError::ModeNeedsMessages);
+        }
+        if options.fec.is_some_and(|fec| !fec.is_valid()) {
+            return Err(OpenError::Fec);
         }
         let Some(count) = self.types.get_mut(ty.as_usize()) else { return Err(OpenError::Limit) };
         if count.opened >= count.limit {
@@ -39,7 +43,12 @@ impl Streams {
         }
         let sid = ty.id(count.opened);
         count.opened += 1;
-        let key = self.create(sid, options.priority, options.delivery, options.compression);
+        let key = self.create(
+            sid,
+            options.priority,
+            options.delivery,
+            Own { fec: options.fec, compression: options.compression },
+        );
         self.announce(key, control::PRIORITY);
         Ok(sid)
     }
@@ -218,7 +227,21 @@ impl Streams {
     pub(crate) fn set_compression(&mut self, sid: StreamId, compression: Compression) -> Result<(), SendError> {
         let (_, stream) = self.stream_mut(sid).ok_or(SendError::UnknownStream)?;
         let half = stream.send.as_mut().ok_or(SendError::WrongKind)?;
+        stream.own.compression = Some(compression);
         if half.set_compression(compression) { Ok(()) } else { Err(SendError::WrongKind) }
+    }
+
+    /// Error correction of what is sent from now on.
+    pub(crate) fn set_fec(&mut self, sid: StreamId, fec: Fec) -> Result<(), SendError> {
+        if !fec.is_valid() {
+            return Err(SendError::Fec);
+        }
+        let (_, stream) = self.stream_mut(sid).ok_or(SendError::UnknownStream)?;
+        if stream.send.is_none() {
+            return Err(SendError::WrongKind);
+        }
+        stream.own.fec = Some(fec);
+        Ok(())
     }
 
     /// The priority of a stream that is not over.

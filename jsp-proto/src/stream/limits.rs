@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use crate::config::bounds;
+use crate::config::{Policy, bounds};
 use crate::time::{Instant, nanos};
 
 /// What this side grants to the peer and allows itself.
@@ -33,6 +33,8 @@ pub(crate) struct Limits {
     pub(crate) best_effort_queue: usize,
     /// How many tracked messages may await their outcome or its delivery.
     pub(crate) event_bound: usize,
+    /// What streams do that have no setting of their own.
+    pub(crate) policy: Policy,
 }
 
 impl Default for Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             max_queue_age: bounds::BEST_EFFORT_QUEUE_AGE,
             best_effort_queue: 1024,
             event_bound: 1024,
+            policy: Policy::default(),
         }
     }
 }

@@ -34,6 +34,7 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::config::{Compression, Fec, Policy, Wish};
 use crate::error::AppCode;
 use crate::map::{KeyedHash, Map};
 use crate::slab::{Key, Slab};
@@ -43,8 +44,8 @@ use crate::wire::{Side, StreamId, StreamKind, StreamType};
 
 pub(crate) use api::StreamEvent;
 pub use api::{
-    Compression, Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError,
-    Slices, StreamOptions,
+    Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError, Slices,
+    StreamOptions,
 };
 use control::Control;
 pub(crate) use flow::Pressure;
@@ -147,6 +148,13 @@ const READABLE: u8 = 8;
 const WRITABLE: u8 = 16;
 const FINISHED: u8 = 32;
 
+/// Settings of a stream that the connection's policy does not change.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    fec: Option<Fec>,
+    compression: Option<Compression>,
+}
+
 #[derive(Debug)]
 struct Stream {
     sid: StreamId,
@@ -166,6 +174,7 @@ struct Stream {
     /// When the valid entry in the timer heap fires, nanoseconds.
     timer: u64,
     stop_code: AppCode,
+    own: Own,
     send: Option<SendHalf>,
     recv: Option<RecvHalf>,
 }
@@ -205,6 +214,9 @@ pub(crate) struct Streams {
     recv: RecvPool,
     packer: Packer,
     unpacked: Unpacked,
+    policy: Policy,
+    /// What the data written since [`take_wish`](Self::take_wish) asks of error correction.
+    wish: Wish,
     /// The peer's initial limit per stream.
     peer_stream_data: u64,
     sched: Sched,
@@ -264,6 +276,8 @@ impl Streams {
             recv: RecvPool::new(Window::new(local.max_data, local.max_window), local.max_message_size),
             packer: Packer::default(),
             unpacked: Unpacked::default(),
+            policy: local.policy,
+            wish: Wish::NONE,
             peer_stream_data: FLOOR_MAX_STREAM_DATA,
             sched: Sched::new(),
             control: Control::new(),
@@ -344,6 +358,16 @@ impl Streams {
         }
     }
 
+    /// What streams do from now on that have no setting of their own.
+    pub(crate) fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+        for stream in self.slab.values_mut().filter(|stream| stream.own.compression.is_none()) {
+            if let Some(half) = &mut stream.send {
+                half.set_compression(policy.compression);
+            }
+        }
+    }
+
     fn at(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.recv.climate.now = self.now;
@@ -363,21 +387,21 @@ impl Streams {
         self.send.credit_limit = self.send.credit_limit.max(limit);
     }
 
-    fn create(&mut self, sid: StreamId, priority: u8, delivery: Delivery, compression: Compression) -> Key {
-        let own = sid.initiator() == self.side;
+    fn create(&mut self, sid: StreamId, priority: u8, delivery: Delivery, own: Own) -> Key {
+        let initiated = sid.initiator() == self.side;
         let mut window = Window::new(self.limits.max_stream_data, self.limits.max_stream_window);
         if has_messages(sid) {
             window.carry_messages(self.limits.max_message_size);
             self.recv.window.carry_messages(self.limits.max_message_size);
         }
-        let mut send = (own || !sid.is_uni()).then(|| SendHalf::new(sid, self.peer_stream_data, delivery));
+        let mut send = (initiated || !sid.is_uni()).then(|| SendHalf::new(sid, self.peer_stream_data, delivery));
         if let Some(half) = &mut send {
-            half.set_compression(compression);
+            half.set_compression(own.compression.unwrap_or(self.policy.compression));
         }
         let stream = Stream {
             sid,
             priority,
-            priority_chosen: own,
+            priority_chosen: initiated,
             control: 0,
             events: 0,
             told_readable: false,
@@ -388,8 +412,9 @@ impl Streams {
             deficit: 0,
             timer: u64::MAX,
             stop_code: AppCode::ZERO,
+            own,
             send,
-            recv: (!own || !sid.is_uni()).then(|| RecvHalf::new(sid.kind(), window)),
+            recv: (!initiated || !sid.is_uni()).then(|| RecvHalf::new(sid.kind(), window)),
         };
         let key = self.slab.insert(stream);
         self.map.insert(sid, key);

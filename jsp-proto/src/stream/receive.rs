@@ -1,8 +1,8 @@
 //! The frames of the peer.
 
-use super::api::{Compression, DEFAULT_PRIORITY, Delivery};
+use super::api::{DEFAULT_PRIORITY, Delivery};
 use super::recv::{Arrival, RecvHalf};
-use super::{OPENED, STOPPED, Streams, control, has_messages};
+use super::{OPENED, Own, STOPPED, Streams, control, has_messages};
 use crate::error::{AppCode, TransportError, Violation};
 use crate::slab::Key;
 use crate::time::Instant;
@@ -105,7 +105,7 @@ impl Streams {
             return Err(Violation::new(TransportError::STREAM_LIMIT, "more streams than allowed"));
         }
         for index in count.opened..=sid.index() {
-            let key = self.create(ty.id(index), DEFAULT_PRIORITY, Delivery::Reliable, Compression::Off);
+            let key = self.create(ty.id(index), DEFAULT_PRIORITY, Delivery::Reliable, Own::default());
             if let Some(stream) = self.slab.get_mut(key) {
                 stream.events |= OPENED;
             }

@@ -1,7 +1,8 @@
 //! Filling packets with data, and what becomes of it.
 
-use super::send::{Fresh, Wrote};
+use super::send::{Fresh, Urgency, Wrote};
 use super::{LossContext, StreamRecord, Streams};
+use crate::config::Wish;
 use crate::slab::Key;
 use crate::time::{Instant, nanos};
 use crate::wire::Writer;
@@ -51,6 +52,11 @@ impl Streams {
         }
     }
 
+    /// What the data written since the last call asks of error correction.
+    pub(crate) fn take_wish(&mut self) -> Wish {
+        core::mem::replace(&mut self.wish, Wish::NONE)
+    }
+
     /// Tries some of the streams again that lacked connection credit.
     fn wake_waiting(&mut self) {
         let mut woken = core::mem::take(&mut self.woken);
@@ -68,18 +74,27 @@ impl Streams {
         sink: &mut dyn FnMut(StreamRecord),
     ) -> Result<(), PacketFull> {
         while let Some(key) = self.sched.front_lost(band) {
-            let Some(half) = self.slab.get_mut(key).and_then(|stream| stream.send.as_mut()) else {
+            let Some(stream) = self.slab.get_mut(key) else {
                 self.sched.forget(key);
                 continue;
             };
-            let mut again = 0;
+            let Some(half) = &mut stream.send else {
+                self.sched.forget(key);
+                continue;
+            };
+            let mut repeated = 0;
             let wrote = half.write_lost(self.now, key, &mut self.send, w, &mut |record| {
                 if let StreamRecord::Bytes { length, .. } | StreamRecord::Message { length, .. } = record {
-                    again = u64::from(length);
+                    repeated = u64::from(length);
                 }
                 sink(record);
             });
-            self.retransmitted += again;
+            self.retransmitted += repeated;
+            if matches!(wrote, Wrote::Frame(_)) {
+                let Urgency { again, deadline } = half.urgency;
+                let fec = stream.own.fec.unwrap_or(self.policy.fec);
+                self.wish.add(fec, again, deadline.saturating_sub(self.now.as_nanos()));
+            }
             self.settle(key);
             if wrote == Wrote::Full {
                 return Err(PacketFull);
@@ -131,7 +146,12 @@ impl Streams {
         let Some(half) = &mut stream.send else { return Ok(()) };
         while stream.deficit > 0 && half.fresh(self.now, &mut self.send) == Fresh::Ready {
             match half.write_fresh(key, &mut self.send, w, sink) {
-                Wrote::Frame(length) => stream.deficit -= i32::try_from(length).unwrap_or(i32::MAX),
+                Wrote::Frame(length) => {
+                    stream.deficit -= i32::try_from(length).unwrap_or(i32::MAX);
+                    let Urgency { again, deadline } = half.urgency;
+                    let fec = stream.own.fec.unwrap_or(self.policy.fec);
+                    self.wish.add(fec, again, deadline.saturating_sub(self.now.as_nanos()));
+                }
                 Wrote::Full => return Err(PacketFull),
                 Wrote::Nothing => break,
             }

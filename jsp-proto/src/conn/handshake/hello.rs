@@ -8,7 +8,9 @@ use core::time::Duration;
 use crate::config::{ClientConfig, Config};
 use crate::crypto::schedule::MAX_P1;
 use crate::wire::cursor::{Full, Writer};
-use crate::wire::params::{COMPRESSION_LZ4, Extras, Params, ParamsContext, Protocols, encode_params};
+use crate::wire::params::{
+    COMPRESSION_LZ4, Extras, FEC_REED_SOLOMON, FEC_XOR, Params, ParamsContext, Protocols, encode_params,
+};
 use crate::wire::{Side, StreamKind, StreamType};
 
 /// What this side grants its peer.
@@ -31,8 +33,8 @@ pub(crate) fn local_params(config: &Config, side: Side) -> Params {
         max_ack_delay_ms: millis(transport.max_ack_delay),
         max_message_size: transport.max_message_size,
         compression: if transport.accept_compressed { COMPRESSION_LZ4 } else { 0 },
-        fec_max_symbols: 0,
-        fec_schemes: 0,
+        fec_max_symbols: u64::from(transport.fec_max_symbols),
+        fec_schemes: if transport.fec_max_symbols == 0 { 0 } else { FEC_XOR | FEC_REED_SOLOMON },
         ..Params::default()
     }
 }

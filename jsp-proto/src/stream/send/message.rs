@@ -66,6 +66,10 @@ impl Message {
     fn charge(&self) -> u64 {
         u64::from(self.length) + MESSAGE_OVERHEAD
     }
+
+    fn urgency(&self) -> Urgency {
+        Urgency { again: self.mode == Mode::Reliable, deadline: self.deadline }
+    }
 }
 
 /// Dead bytes that the peer has not been told of, and what it has been told.
@@ -100,6 +104,19 @@ pub(in crate::stream) struct Fragment {
     pub(in crate::stream) bom: bool,
     pub(in crate::stream) eom: bool,
     pub(in crate::stream) packed: bool,
+    pub(in crate::stream) urgency: Urgency,
+}
+
+/// How long data is worth something, and whether it is sent again when it is lost.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::stream) struct Urgency {
+    pub(in crate::stream) again: bool,
+    /// Nanoseconds.
+    pub(in crate::stream) deadline: u64,
+}
+
+impl Urgency {
+    pub(in crate::stream) const RELIABLE: Self = Self { again: true, deadline: NEVER };
 }
 
 #[derive(Debug)]
@@ -295,7 +312,7 @@ impl Messages {
             message.stage = Stage::Sent;
             self.fresh += 1;
         }
-        Some(Fragment { position, offset, length, bom, eom, packed: message.packed })
+        Some(Fragment { position, offset, length, bom, eom, packed: message.packed, urgency: message.urgency() })
     }
 
     /// The lowest lost fragment that is still worth sending, at most `room(offset)` bytes of it.
@@ -328,6 +345,7 @@ impl Messages {
                 bom: range.start == extent.start,
                 eom: end == extent.end && message.sent == message.length,
                 packed: message.packed,
+                urgency: message.urgency(),
             });
         }
     }

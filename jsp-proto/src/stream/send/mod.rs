@@ -10,19 +10,20 @@ use alloc::boxed::Box;
 use core::ops::Range;
 
 use super::StreamRecord;
-use super::api::{Compression, Delivery, MessageId, MessageOptions};
+use super::api::{Delivery, MessageId, MessageOptions};
 use super::limits::MESSAGE_OVERHEAD;
 use super::lz4::Packer;
 use super::ring::Ring;
 use super::state::{SendEvent, SendState};
+use crate::config::Compression;
 use crate::error::AppCode;
 use crate::ranges::RangeSet;
 use crate::slab::Key;
 use crate::time::Instant;
 use crate::wire::frame::{msg_header_len, stream_header_len, write_msg, write_stream};
 use crate::wire::{StreamId, StreamKind, Writer};
-pub(super) use message::Fresh;
 use message::{Fragment, Messages, Wire};
+pub(super) use message::{Fresh, Urgency};
 pub(super) use pool::{Outcomes, SendPool};
 
 /// A fragment smaller than this is not started at the end of a packet, unless it is all there is.
@@ -78,6 +79,8 @@ pub(super) struct SendHalf {
     /// The RESET_STREAM that ends the stream: an abandoned one, or a finished stream of messages.
     reset: Option<Box<Reset>>,
     pub(super) stopped: Option<AppCode>,
+    /// Of the frame written last.
+    pub(super) urgency: Urgency,
 }
 
 /// Adds the parts of `range` that are not acknowledged to `lost`.
@@ -105,6 +108,7 @@ impl SendHalf {
             body,
             reset: None,
             stopped: None,
+            urgency: Urgency::RELIABLE,
         }
     }
 
@@ -526,7 +530,7 @@ impl SendHalf {
         w: &mut Writer<'_>,
         sink: &mut dyn FnMut(StreamRecord),
     ) -> Wrote {
-        let Fragment { position, offset, length, bom, eom, packed } = fragment;
+        let Fragment { position, offset, length, bom, eom, packed, urgency } = fragment;
         if length == 0 {
             return Wrote::Full;
         }
@@ -534,6 +538,7 @@ impl SendHalf {
         let Ok(slot) = write_msg(w, self.sid, offset, length, bom, eom, bom && packed) else { return Wrote::Full };
         self.ring.copy(position..position + length as u64, slot);
         self.lost.remove(offset..offset + length as u64);
+        self.urgency = urgency;
         sink(StreamRecord::Message { key, offset, length: length as u16 });
         Wrote::Frame(w.position() - before)
     }
