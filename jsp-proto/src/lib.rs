@@ -25,7 +25,7 @@
 //! # Inside
 //!
 //! The crate is built in layers, and each uses only those below it: [`wire`] reads and writes headers and frames and keeps
-//! no state; `crypto`, `recovery` and `stream` each do one thing and do not know each other; `conn` joins them to one
+//! no state; `crypto`, `fec`, `recovery` and `stream` each do one thing and do not know each other; `conn` joins them to one
 //! connection, in which every part writes its own frames and is told what became of them; `endpoint` finds the
 //! connection a datagram belongs to, guards the door and keeps the deadlines. [`Endpoint`] and [`Conn`] are the way in.
 //!
@@ -150,6 +150,7 @@ mod crypto;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod crypto;
+mod fec;
 mod recovery;
 mod stream;
 
