@@ -131,4 +131,13 @@ impl Wish {
         self.once |= !again;
         self.patience = self.patience.min(patience);
     }
+
+    /// Adds what `other` asks for.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.auto |= other.auto;
+        self.fixed = (self.fixed.0.min(other.fixed.0), self.fixed.1.max(other.fixed.1));
+        self.once |= other.once;
+        self.again |= other.again;
+        self.patience = self.patience.min(other.patience);
+    }
 }

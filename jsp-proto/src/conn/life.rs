@@ -2,6 +2,7 @@
 //! connection (specification sections 2.10, 2.12 and 3.8).
 
 use super::close::{Answer, Farewell, Life, Linger};
+use super::correct::conditions;
 use super::handshake::client::Step;
 use super::{Connection, Record, Wake, detached};
 use crate::crypto::{Established, KeyId};
@@ -288,6 +289,7 @@ impl Connection {
                 consider(secure.recovery.deadline(), Wake::Loss);
                 consider(secure.acks.deadline().filter(|_| secure.recovery.has_room()), Wake::Ack);
                 consider(self.paced_until, Wake::Pacing);
+                consider(secure.fec_tx.deadline(), Wake::Correction);
             }
             consider(self.idle_deadline(), Wake::Idle);
             consider(secure.recovery.rest_at(), Wake::Rest);
@@ -342,6 +344,7 @@ impl Connection {
         }
         if self.path.allows(u64::from(self.stats.datagram_size)) {
             self.on_loss_timeout(now);
+            self.on_correction_timeout(now);
         }
         if let (Life::Flushing(farewell), Some(linger)) = (&self.life, self.linger)
             && now >= linger.deadline
@@ -355,22 +358,26 @@ impl Connection {
     fn on_loss_timeout(&mut self, now: Instant) {
         let Self { secure: Some(secure), streams, control, .. } = self else { return };
         let context = LossContext { now, srtt: secure.recovery.srtt() };
-        let acks = &mut secure.acks;
+        let conditions = conditions(now, &secure.recovery);
+        let fec = &mut secure.fec_tx;
         let timeout = secure.recovery.on_timeout(now, &mut |fate, record: &Record| match (fate, record) {
             (Fate::Lost, Record::Stream(record)) => streams.on_lost(context, record),
             (Fate::Probe, Record::Stream(record)) => streams.on_probe(context, record),
             (Fate::Lost | Fate::Probe, Record::Control(record)) => control.on_lost(*record),
-            (Fate::Acked, Record::Ack(record)) => acks.on_acked(*record),
+            (Fate::Held, Record::Source(record)) => fec.on_source_lost(&conditions, *record),
+            (Fate::Lost, Record::Parity(record)) => fec.on_parity(&conditions, *record, false),
             _ => {}
         });
         if timeout == Timeout::Probe {
             self.stats.probe_timeouts += 1;
+            fec.release_all();
             // If no probe finds data to carry, a PING does.
             self.control.send_ping();
             if let Some(server) = &mut self.server {
                 server.repeat(now);
             }
         }
+        self.give_up_repairs(now);
     }
 }
 

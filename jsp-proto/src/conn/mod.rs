@@ -6,6 +6,7 @@
 
 mod close;
 mod control;
+mod correct;
 pub(crate) mod handshake;
 mod life;
 mod path;
@@ -38,6 +39,7 @@ use crate::crypto::{KeyId, Secrets};
 use crate::entropy::Drbg;
 use crate::error::{TransportError, Violation};
 use crate::event::{ConnectionError, Event};
+use crate::fec;
 use crate::map::KeyedHash;
 use crate::recovery::AckRecord;
 use crate::stats::ConnStats;
@@ -53,6 +55,8 @@ pub(crate) enum Record {
     Ack(AckRecord),
     Stream(StreamRecord),
     Control(ControlRecord),
+    Source(fec::SourceRecord),
+    Parity(fec::ParityRecord),
 }
 
 /// Why a connection wants to be polled at a certain time. Told to the caller, who may align wake-ups that are not
@@ -72,6 +76,8 @@ pub enum Wake {
     Pacing,
     /// A message expires, or credit is due.
     Stream,
+    /// A block of error correction is to be completed, or a repair is waited for no longer.
+    Correction,
     /// The connection has been silent for too long.
     Idle,
     /// Memory of a burst that is over goes back.
@@ -301,6 +307,7 @@ impl Connection {
         if let Some(secure) = &mut self.secure {
             secure.recovery.set_peer_max_ack_delay(Duration::from_millis(params.max_ack_delay_ms));
             secure.recovery.on_datagram_size(datagram);
+            secure.fec_tx.set_peer(params);
         }
         self.streams.set_peer_params(params);
     }

@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 
 use super::close::Life;
 use super::control::ControlEvent;
+use super::correct::conditions;
 use super::secure::Verdict;
 use super::{Connection, Record};
 use crate::Ecn;
@@ -201,9 +202,7 @@ impl Connection {
                 // Only for peers that were told of a minimum delay.
                 return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK_FREQ was not offered"));
             }
-            Frame::Recovered(_) => {
-                return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "RECOVERED without coded packets"));
-            }
+            Frame::Recovered(ranges) => self.on_repaired(now, ranges)?,
             Frame::RetireCid { .. } => {
                 return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "the only connection id is in use"));
             }
@@ -219,7 +218,14 @@ impl Connection {
         let context = LossContext { now, srtt: secure.recovery.srtt() };
         let acks = &mut secure.acks;
         let confirmed = self.confirmed;
+        let conditions = conditions(now, &secure.recovery);
+        let fec = &mut secure.fec_tx;
         let summary = secure.recovery.on_ack(now, ack, confirmed, &mut |fate, record: &Record| match (fate, record) {
+            (Fate::Acked, Record::Source(record)) => fec.on_source_acked(*record, false),
+            (Fate::Late, Record::Source(record)) => fec.on_source_acked(*record, true),
+            (Fate::Held, Record::Source(record)) => fec.on_source_lost(&conditions, *record),
+            (Fate::Acked, Record::Parity(record)) => fec.on_parity(&conditions, *record, true),
+            (Fate::Lost, Record::Parity(record)) => fec.on_parity(&conditions, *record, false),
             (Fate::Acked | Fate::Late, Record::Stream(record)) => streams.on_acked(now, record),
             (Fate::Acked | Fate::Late, Record::Ack(record)) => acks.on_acked(*record),
             (Fate::Acked | Fate::Late, Record::Control(record)) => control.on_acked(*record),
@@ -231,6 +237,7 @@ impl Connection {
         let summary = summary.map_err(violation)?;
         streams.on_rtt(secure.recovery.srtt());
         secure.acks.set_rtt(secure.recovery.srtt());
+        self.give_up_repairs(now);
         if summary.newly_acked > 0 {
             self.confirm_as_client();
             self.extend_linger(now);

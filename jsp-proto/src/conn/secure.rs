@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::{Connection, Record};
 use crate::config::{Congestion, bounds};
 use crate::crypto::{PacketKeys, Prk, ReplayWindow, Secrets};
+use crate::fec;
 use crate::recovery::{Acks, Bbr, Controller, Cubic, Fixed, Recovery, Settings};
 use crate::time::{Instant, nanos};
 use crate::wire::Side;
@@ -20,6 +21,7 @@ pub(super) struct Secure {
     pub(super) recovery: Recovery<Record>,
     pub(super) exporter: Prk,
     pub(super) failures: Failures,
+    pub(super) fec_tx: Box<fec::Sender>,
 }
 
 impl Connection {
@@ -61,6 +63,7 @@ impl Connection {
             recovery: Recovery::new(now, settings, self.rng.fork()),
             exporter: Prk::new(*secrets.exporter.as_bytes()),
             failures: Failures::default(),
+            fec_tx: Box::new(fec::Sender::new(transport)),
         })
     }
 }

@@ -2,6 +2,7 @@
 //! parts, and no frame.
 
 use super::close::Life;
+use super::correct::conditions;
 use super::{Connection, Record};
 use crate::Ecn;
 use crate::crypto::TAG_LEN;
@@ -87,24 +88,33 @@ impl Connection {
         let limit = if self.path.is_limited() { 1 } else { limit.clamp(1, MAX_BATCH) };
         let most = (out.len().min(MAX_BATCH_BYTES) / size).min(limit);
         let ecn = self.secure.as_ref().map_or(Ecn::NotEct, |secure| secure.recovery.ecn());
-        let mut len = 0;
-        for slot in out.chunks_exact_mut(size).take(most) {
-            if len > 0 && !self.wants_packet(now, size) {
+        let (mut len, mut segment) = (0, size);
+        for count in 0..most {
+            if count > 0 && !self.wants_packet(now, size) {
                 break;
             }
+            let Some(secure) = &self.secure else { break };
+            let (full, parity) = (size - secure.fec_tx.reserve(), secure.fec_tx.is_its_turn(self.streams.wants_data()));
+            // The first packet sets the size of all but the last, and parity is longer than what it protects.
+            if parity && segment < size {
+                break;
+            }
+            let Some(slot) = out.get_mut(len..len + segment) else { break };
             let Some(packet) = self.build_packet(now, ecn, slot) else { break };
             len += packet;
-            if packet < size {
+            if packet < segment && (count > 0 || packet < full) {
                 break;
             }
+            segment = packet;
         }
-        if len == 0 { Sent::Nothing } else { Sent::Datagrams { len, segment: size.min(len), ecn } }
+        if len == 0 { Sent::Nothing } else { Sent::Datagrams { len, segment: segment.min(len), ecn } }
     }
 
     fn has_frames(&self) -> bool {
         self.control.wants_to_send()
             || self.path.wants_to_send()
             || self.may_send_data() && (self.streams.wants_control() || self.streams.wants_data())
+            || self.secure.as_ref().is_some_and(|secure| secure.fec_tx.wants_to_send())
     }
 
     /// Whether a packet may and should be built now; notes when pacing stands in the way.
@@ -118,7 +128,7 @@ impl Connection {
         if secure.acks.due(now) && secure.recovery.permit(now, 0) == Permit::Now {
             return true;
         }
-        if !has_frames && !self.insure(now) {
+        if !has_frames && !self.complete_blocks(now) && !self.insure(now) {
             return false;
         }
         let Some(secure) = &mut self.secure else { return false };
@@ -131,6 +141,16 @@ impl Connection {
             }
             Permit::Congested | Permit::RingFull => false,
         }
+    }
+
+    /// There is nothing to send. Whether parity is, of blocks that wait for packets in vain.
+    fn complete_blocks(&mut self, now: Instant) -> bool {
+        let Some(secure) = &mut self.secure else { return false };
+        if secure.fec_tx.is_gathering() {
+            let conditions = conditions(now, &secure.recovery);
+            secure.fec_tx.on_pause(&conditions);
+        }
+        secure.fec_tx.wants_to_send()
     }
 
     /// There is nothing to send. Whether copies of retransmissions fill the pause.
@@ -154,6 +174,12 @@ impl Connection {
         let recovery = &mut secure.recovery;
         let may_fly = recovery.permit(now, slot.len() as u64) == Permit::Now;
 
+        let fec = &mut secure.fec_tx;
+        let parity = may_fly && fec.is_its_turn(self.streams.wants_data());
+        let reserve = if parity { 0 } else { fec.reserve() };
+        let usable = slot.len().min(usize::from(self.stats.datagram_size).saturating_sub(reserve));
+        let slot = slot.get_mut(..usable)?;
+
         let Begun { pn, pn_len, pn_at, payload_at, mut w } = begin(recovery, &self.remote_cid, random_bit, slot)?;
         if secure.acks.has_new()
             && let Some(record) = secure.acks.write(now, &mut w)
@@ -162,7 +188,11 @@ impl Connection {
         }
         let after_acks = w.position();
         let retransmitted = self.streams.retransmitted();
-        if may_fly {
+        if let Some(record) = parity.then(|| fec.write(&conditions(now, recovery), pn, &mut w)).flatten() {
+            recovery.record(Record::Parity(record));
+            self.stats.fec.parity_bytes_sent += (payload_at + w.position() + TAG_LEN) as u64;
+        } else if may_fly {
+            fec.on_other_packet();
             self.path.write(&mut w);
             if secure.acks.wants_ping() {
                 self.control.send_ping();
@@ -186,10 +216,23 @@ impl Connection {
         while pn_len + w.position() < 4 {
             w.zeros(1).ok()?;
         }
-        let len = payload_at + w.position() + TAG_LEN;
-        secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
+        let end = payload_at + w.position();
+        let len = end + TAG_LEN;
         let mut flags = if eliciting { Flags::DATA } else { Flags::ACK_ONLY };
         flags.retransmission = self.streams.retransmitted() > retransmitted;
+        let wish = self.streams.take_wish();
+        if !wish.is_none() {
+            let capacity = usize::from(self.stats.datagram_size).saturating_sub(payload_at + TAG_LEN);
+            let conditions = conditions(now, recovery);
+            if let Some(record) = fec.protect(&conditions, pn, slot.get(payload_at..end)?, capacity, &wish) {
+                recovery.record(Record::Source(record));
+                flags.coded = true;
+                *slot.first_mut()? = first_byte(ShortFlags { fec: true, key_phase: false, pn_len }, random_bit);
+            }
+        } else if eliciting {
+            fec.on_unprotected();
+        }
+        secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         recovery.commit(now, len as u16, flags, ecn);
         if eliciting {
             secure.acks.on_eliciting_sent();

@@ -7,6 +7,8 @@
 // Both sides come next.
 #[allow(dead_code)]
 mod code;
+mod send;
 
 #[allow(unused_imports)]
 pub(crate) use code::{Decoder, Encoder, Shape, Sources, payload_of, symbol_len, warm_up};
+pub(crate) use send::{Conditions, Loss, ParityRecord, Sender, SourceRecord};

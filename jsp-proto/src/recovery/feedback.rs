@@ -12,6 +12,11 @@ const DELAY_UNIT: u64 = 8_000;
 /// Lost packets are remembered for this many probe timeouts, to recognise late ones.
 const REMEMBER_LOST: u64 = 3;
 
+/// A repair that no honest peer reports: of a packet that was never sent, or that nothing protected. The connection
+/// closes with PROTOCOL_VIOLATION (specification section 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FalseRepair;
+
 /// What one ACK newly acknowledged.
 #[derive(Default)]
 struct Batch {
@@ -135,16 +140,20 @@ impl<R: Copy> Recovery<R> {
         summary.newly_acked_eliciting += u32::from(packet.flags.ack_eliciting);
         summary.acked_bytes += packet.flight_size();
         let mut fate = Fate::Acked;
-        if let State::Lost { event } = packet.state {
+        if let State::Lost { event } | State::Held { event } | State::Repaired { event } = packet.state {
             fate = Fate::Late;
             summary.late_packets += 1;
             self.late_packets += 1;
             if packet.flags.in_flight {
+                self.meter.on_late();
                 self.controller.on_packet_late(pn);
                 let distance = self.overtaken_by(pn, self.largest_acked.unwrap_or(pn));
                 self.thresholds.on_spurious(now, distance);
                 batch.undo |= self.events.on_spurious(event);
             }
+        }
+        if packet.flags.in_flight && fate == Fate::Acked {
+            self.meter.on_acked();
         }
         self.sent.for_each_record(&packet, |record| sink(fate, record));
     }
@@ -225,7 +234,9 @@ impl<R: Copy> Recovery<R> {
         let Some(flags) = self.sent.get(pn).map(|packet| packet.flags) else { return };
         let sent_at = self.sent.get(pn).map_or(now, |packet| packet.sent_at);
         let (event, new) = if flags.in_flight { self.events.on_loss(now, sent_at) } else { (0, false) };
-        let Some(packet) = self.sent.settle(pn, State::Lost { event }) else { return };
+        let held = flags.coded;
+        let state = if held { State::Held { event } } else { State::Lost { event } };
+        let Some(packet) = self.sent.settle(pn, state) else { return };
         if packet.ect {
             self.ecn.on_lost();
         }
@@ -236,8 +247,10 @@ impl<R: Copy> Recovery<R> {
             batch.bytes += bytes;
             batch.new_event |= new;
             self.controller.on_packet_lost(pn);
+            self.meter.on_lost(pn);
         }
-        self.sent.for_each_record(&packet, |record| sink(Fate::Lost, record));
+        let fate = if held { Fate::Held } else { Fate::Lost };
+        self.sent.for_each_record(&packet, |record| sink(fate, record));
     }
 
     fn report_losses(&mut self, now: Instant, batch: &LostBatch, summary: &mut AckSummary) {
@@ -251,6 +264,69 @@ impl<R: Copy> Recovery<R> {
             self.rtt.forget_minimum(now);
         }
         self.controller.on_loss(&LossSample { now, new_event: batch.new_event, persistent: summary.persistent });
+    }
+
+    /// The peer has repaired these packets. They were lost all the same: congestion control learns of those that it did
+    /// not know of yet. Packets that are not remembered any more are passed over.
+    ///
+    /// # Errors
+    /// A packet that was never sent or not protected; those before it have been dealt with.
+    pub(crate) fn on_repaired(
+        &mut self,
+        now: Instant,
+        ranges: &AckRanges<'_>,
+        sink: &mut dyn FnMut(Fate, &R),
+    ) -> Result<AckSummary, FalseRepair> {
+        let mut summary = AckSummary::default();
+        let mut batch = LostBatch::default();
+        let mut result = Ok(());
+        'ranges: for range in ranges.iter() {
+            let remembered = (*range.start()).max(self.sent.base())..self.sent.next_pn();
+            if *range.end() >= self.sent.next_pn() {
+                result = Err(FalseRepair);
+                break;
+            }
+            for pn in remembered.take_while(|pn| pn <= range.end()) {
+                let Some(packet) = self.sent.get(pn).copied() else { break };
+                if !packet.flags.coded {
+                    result = Err(FalseRepair);
+                    break 'ranges;
+                }
+                self.repair_one(now, pn, &packet, &mut batch, sink);
+            }
+        }
+        self.report_losses(now, &batch, &mut summary);
+        self.retire(now);
+        result.map(|()| summary)
+    }
+
+    fn repair_one(
+        &mut self,
+        now: Instant,
+        pn: u64,
+        packet: &Packet,
+        batch: &mut LostBatch,
+        sink: &mut dyn FnMut(Fate, &R),
+    ) {
+        match packet.state {
+            State::Done { .. } | State::Repaired { .. } => return,
+            State::Outstanding => self.lose(now, pn, batch, sink),
+            State::Held { .. } | State::Lost { .. } => {}
+        }
+        let Some(lost) = self.sent.get(pn).copied() else { return };
+        if let State::Held { event } | State::Lost { event } = lost.state {
+            self.sent.settle(pn, State::Repaired { event });
+        }
+        self.sent.for_each_record(&lost, |record| sink(Fate::Repaired, record));
+    }
+
+    /// A packet that was [held](Fate::Held) is not repaired, or not in time: it is lost for good.
+    pub(crate) fn release(&mut self, pn: u64, sink: &mut dyn FnMut(Fate, &R)) {
+        let Some(packet) = self.sent.get(pn).copied() else { return };
+        if let State::Held { event } = packet.state {
+            self.sent.settle(pn, State::Lost { event });
+            self.sent.for_each_record(&packet, |record| sink(Fate::Lost, record));
+        }
     }
 
     /// Does what is due at [`deadline`](Self::deadline). After a probe timeout the records of the two oldest packets

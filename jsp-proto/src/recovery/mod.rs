@@ -12,6 +12,7 @@ pub(crate) mod cc;
 mod ecn;
 mod feedback;
 mod loss;
+mod meter;
 mod pacer;
 mod rate;
 mod rtt;
@@ -24,6 +25,8 @@ use core::time::Duration;
 
 pub(crate) use acks::{AckRecord, Acks};
 pub(crate) use cc::{Bbr, Controller, Cubic, Fixed};
+pub(crate) use feedback::FalseRepair;
+pub(crate) use meter::PathLoss;
 use rate::{RateSampler, SendMark, rate_of};
 pub(crate) use sent::Flags;
 
@@ -33,6 +36,7 @@ use crate::ranges::RangeSet;
 use crate::time::{Instant, nanos};
 use crate::wire::header::packet_number_len;
 use loss::{Events, Thresholds};
+use meter::Meter;
 use pacer::Pacer;
 use rtt::Rtt;
 use sent::{Sent, SentPackets};
@@ -56,14 +60,19 @@ const PROBES: u8 = 2;
 
 /// What happened to a packet, told once per record.
 ///
-/// Every record of a committed packet gets exactly one of `Acked` and `Lost`, unless the connection ends first.
-/// `Lost` may be followed by one `Late`. `Probe` may come any number of times before the verdict.
+/// Every record of a committed packet gets exactly one of `Acked`, `Lost` and `Repaired`, unless the connection ends
+/// first. `Lost` may be followed by one `Repaired`, and both by one `Late`. `Held` comes before `Lost` or `Repaired`, or
+/// `Late` instead of them, for packets that may be repaired. `Probe` may come any number of times before the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// The peer has it.
     Acked,
     /// Presumed lost: what is still wanted has to be sent again.
     Lost,
+    /// Presumed lost, but the peer may be able to repair it: nothing is sent again until that is decided.
+    Held,
+    /// It was lost, and the peer repaired it: frames that act in a repaired packet have acted.
+    Repaired,
     /// It was called lost, but the peer has it after all. What was not sent again yet need not be.
     Late,
     /// No verdict, but send it again now so that the probe is useful.
@@ -165,6 +174,7 @@ pub(crate) struct Recovery<R> {
     rtt: Rtt,
     thresholds: Thresholds,
     events: Events,
+    meter: Meter,
     pacer: Pacer,
     sampler: RateSampler,
     ecn: ecn::EcnValidator,
@@ -212,6 +222,7 @@ impl<R: Copy> Recovery<R> {
             rtt: Rtt::new(nanos(settings.initial_rtt)),
             thresholds: Thresholds::new(),
             events: Events::default(),
+            meter: Meter::default(),
             pacer: Pacer::new(now, settings.max_datagram),
             sampler: RateSampler::default(),
             ecn: ecn::EcnValidator::new(settings.ecn),
@@ -480,6 +491,11 @@ impl<R: Copy> Recovery<R> {
     /// Packets sent, all kinds.
     pub(crate) fn sent_packets(&self) -> u64 {
         self.sent_packets
+    }
+
+    /// What the path loses.
+    pub(crate) fn path_loss(&self) -> PathLoss {
+        self.meter.loss()
     }
 
     /// Packets in flight that were declared lost, those that were not included.

@@ -22,13 +22,16 @@ pub(crate) struct Flags {
     pub(crate) in_flight: bool,
     /// It carries data that was declared lost.
     pub(crate) retransmission: bool,
+    /// Parity protects it: if it is lost, the peer may repair it.
+    pub(crate) coded: bool,
 }
 
 impl Flags {
     /// Frames that the peer acknowledges.
-    pub(crate) const DATA: Self = Self { ack_eliciting: true, in_flight: true, retransmission: false };
+    pub(crate) const DATA: Self = Self { ack_eliciting: true, in_flight: true, retransmission: false, coded: false };
     /// Nothing but ACK, padding excluded (RFC 9002 section 2).
-    pub(crate) const ACK_ONLY: Self = Self { ack_eliciting: false, in_flight: false, retransmission: false };
+    pub(crate) const ACK_ONLY: Self =
+        Self { ack_eliciting: false, in_flight: false, retransmission: false, coded: false };
 }
 
 /// Where a packet is in its life.
@@ -38,6 +41,10 @@ pub(super) enum State {
     Outstanding,
     /// Declared lost as part of this congestion event; a late acknowledgement is still recognised.
     Lost { event: u32 },
+    /// Declared lost, and it is not decided whether the peer repairs it. Its records are still needed.
+    Held { event: u32 },
+    /// Declared lost, and the peer repaired it. A late acknowledgement is still recognised.
+    Repaired { event: u32 },
     /// Acknowledged or skipped. The next slot that may be something else is at least `skip` numbers below.
     Done { skip: u32 },
 }
@@ -65,6 +72,11 @@ impl Packet {
 
     pub(super) fn is_outstanding(&self) -> bool {
         self.state == State::Outstanding
+    }
+
+    /// What became of it is not decided.
+    fn is_needed(&self) -> bool {
+        matches!(self.state, State::Outstanding | State::Held { .. })
     }
 
     /// The bytes that count in flight.
@@ -111,6 +123,11 @@ impl<R: Copy> SentPackets<R> {
             in_flight: 0,
             eliciting: 0,
         }
+    }
+
+    /// The first number that is remembered.
+    pub(super) fn base(&self) -> u64 {
+        self.base
     }
 
     /// The number the next packet gets.
@@ -238,9 +255,9 @@ impl<R: Copy> SentPackets<R> {
     pub(super) fn retire(&mut self, horizon: Instant) {
         while let Some(front) = self.packets.front() {
             match front.state {
-                State::Outstanding => break,
-                State::Lost { .. } if front.sent_at >= horizon => break,
-                State::Lost { .. } | State::Done { .. } => {}
+                State::Outstanding | State::Held { .. } => break,
+                State::Lost { .. } | State::Repaired { .. } if front.sent_at >= horizon => break,
+                State::Lost { .. } | State::Repaired { .. } | State::Done { .. } => {}
             }
             self.forget_front();
         }
@@ -250,7 +267,7 @@ impl<R: Copy> SentPackets<R> {
     /// is room then.
     pub(super) fn make_room(&mut self, limit: usize) -> bool {
         while self.packets.len() >= limit {
-            if self.packets.front().is_none_or(Packet::is_outstanding) {
+            if self.packets.front().is_none_or(Packet::is_needed) {
                 return false;
             }
             self.forget_front();
@@ -260,7 +277,7 @@ impl<R: Copy> SentPackets<R> {
 
     /// Whether [`make_room`](Self::make_room) would find room.
     pub(super) fn has_room(&self, limit: usize) -> bool {
-        self.packets.len() < limit || self.packets.front().is_some_and(|front| !front.is_outstanding())
+        self.packets.len() < limit || self.packets.front().is_some_and(|front| !front.is_needed())
     }
 
     fn forget_front(&mut self) {

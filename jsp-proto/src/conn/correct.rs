@@ -1,0 +1,59 @@
+//! Error correction of what is sent: what the other parts of the connection have to do with it.
+
+use super::{Connection, Record};
+use crate::error::{TransportError, Violation};
+use crate::fec::{Conditions, Loss};
+use crate::recovery::{FalseRepair, Fate, Recovery};
+use crate::stream::LossContext;
+use crate::time::Instant;
+use crate::wire::frame::AckRanges;
+
+/// What the sender of parity has to know of the path.
+pub(super) fn conditions(now: Instant, recovery: &Recovery<Record>) -> Conditions {
+    let loss = recovery.path_loss();
+    let (packets, lost) = (loss.packets, loss.lost);
+    Conditions { now, srtt: recovery.srtt(), loss: Loss { rate: loss.rate, burst: loss.burst }, packets, lost }
+}
+
+impl Connection {
+    /// The peer has repaired packets.
+    pub(super) fn on_repaired(&mut self, now: Instant, ranges: &AckRanges<'_>) -> Result<(), Violation> {
+        let Self { secure: Some(secure), streams, control, .. } = self else { return Ok(()) };
+        let conditions = conditions(now, &secure.recovery);
+        let fec = &mut secure.fec_tx;
+        let result = secure.recovery.on_repaired(now, ranges, &mut |fate, record: &Record| match (fate, record) {
+            (Fate::Repaired, Record::Stream(record)) => streams.on_acked(now, record),
+            (Fate::Repaired, Record::Control(record)) => control.on_acked(*record),
+            (Fate::Repaired, Record::Source(record)) => fec.on_source_repaired(*record),
+            (Fate::Held, Record::Source(record)) => fec.on_source_lost(&conditions, *record),
+            _ => {}
+        });
+        self.give_up_repairs(now);
+        result.map(drop).map_err(|FalseRepair| {
+            Violation::new(TransportError::PROTOCOL_VIOLATION, "RECOVERED of a packet that was not protected")
+        })
+    }
+
+    /// Treats as lost what is not waited for any more.
+    pub(super) fn give_up_repairs(&mut self, now: Instant) {
+        let Self { secure: Some(secure), streams, control, .. } = self else { return };
+        let context = LossContext { now, srtt: secure.recovery.srtt() };
+        while let Some(pn) = secure.fec_tx.next_released() {
+            secure.recovery.release(pn, &mut |_, record: &Record| match record {
+                Record::Stream(record) => streams.on_lost(context, record),
+                Record::Control(record) => control.on_lost(*record),
+                _ => {}
+            });
+        }
+    }
+
+    /// Does what error correction has to do at `now`.
+    pub(super) fn on_correction_timeout(&mut self, now: Instant) {
+        let Some(secure) = &mut self.secure else { return };
+        if secure.fec_tx.deadline().is_some_and(|at| at <= now) {
+            let conditions = conditions(now, &secure.recovery);
+            secure.fec_tx.on_timeout(&conditions);
+            self.give_up_repairs(now);
+        }
+    }
+}
