@@ -8,13 +8,17 @@
 
 mod block;
 mod flow;
+mod gather;
 mod plan;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use block::{Block, Symbols, Verdict};
+use block::Block;
 use flow::Flow;
 
 use super::code::{Encoder, Sources};
@@ -30,25 +34,10 @@ use crate::wire::params::{FEC_REED_SOLOMON, FEC_XOR, Params};
 const RESERVE: usize = 32;
 /// Blocks that are open at once at most.
 const LANES: usize = 4;
-/// Blocks remembered. Beyond it the oldest is given up; its data is sent again.
-const MAX_BLOCKS: usize = 256;
 /// Buffers kept for later blocks.
 const SPARE: usize = 8;
-/// `Fec::Auto` begins at this loss and ends below that one, after a while.
-const BEGIN_LOSS: f64 = 0.003;
-const END_LOSS: f64 = 0.001;
-const END_AFTER: u64 = 10_000_000_000;
-/// Packets after which the loss is believed.
-const ENOUGH_PACKETS: u64 = 32;
-const ENOUGH_LOST: u64 = 2;
-/// Data that is sent again anyway may stay lost this much more often.
-const RELIABLE_FACTOR: f64 = 10.0;
 /// Packets without protected data after which packets may be full again.
 const DISENGAGE: u32 = 64;
-/// Repair is waited for at least this long once all parity is decided, nanoseconds.
-const MIN_VERDICT: u64 = 5_000_000;
-/// A message of several packets closes its block when at least this many went out in one go.
-const BURST: u32 = 4;
 
 /// The loss of the path that parity is to make up for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -225,128 +214,12 @@ impl Sender {
         Some(SourceRecord { block: id, pn })
     }
 
-    /// Whether `Fec::Auto` protects anything now.
-    fn follows(&mut self, conditions: &Conditions) -> bool {
-        let Conditions { now, loss, .. } = *conditions;
-        if !self.auto {
-            let believed = conditions.packets >= ENOUGH_PACKETS && conditions.lost >= ENOUGH_LOST;
-            self.auto = believed && loss.rate >= BEGIN_LOSS;
-            self.clean_since = None;
-        } else if loss.rate >= END_LOSS {
-            self.clean_since = None;
-        } else {
-            let since = *self.clean_since.get_or_insert(now);
-            self.auto = now.nanos_since(since) < END_AFTER;
-        }
-        self.auto
-    }
-
-    /// How long a packet may wait for the parity of its block, nanoseconds.
-    fn delay(&self, conditions: &Conditions, wish: &Wish) -> u64 {
-        let repeated = if wish.again { nanos(conditions.srtt) / 2 } else { u64::MAX };
-        self.settings.max_delay.min(wish.patience / 4).min(repeated)
-    }
-
-    /// The most parity that `Fec::Auto` may add to so many packets.
-    fn most_parity(&self, sources: usize) -> usize {
-        let most = (sources * self.settings.max_overhead / 100).min(plan::MAX_PARITY);
-        if self.peer.reed_solomon || sources == 1 { most } else { most.min(1) }
-    }
-
-    /// The block that the next packet belongs to.
-    fn block_for(&mut self, conditions: &Conditions, pn: u64, wish: &Wish, expected: usize, close_by: Instant) -> u64 {
-        let most = if wish.fixed.1 > 0 { usize::from(wish.fixed.0) } else { MAX_SYMBOLS as usize };
-        // A block that takes all packets of its time is better against bursts than several that share them.
-        let lanes = self.interleaving(conditions.loss, expected, most);
-        self.lane = (self.lane + 1) % lanes;
-        // The peer forgets the first packet of a block before it has the parity, if too many others come in between.
-        let keeps = (self.peer.max_symbols as usize / (2 * lanes)).max(1);
-        let limit = if wish.auto { most.min((expected / lanes).max(1)) } else { most }.min(keeps);
-        for place in lanes..LANES {
-            self.close_lane(conditions, place);
-        }
-        let current = self.open.get(self.lane).copied().flatten();
-        if let Some(id) = current {
-            if self.block(id).is_some_and(|block| block.takes(pn)) {
-                return id;
-            }
-            self.close(conditions, id);
-        }
-        self.stats.block_sources = limit as u8;
-        self.stats.interleaving = lanes as u8;
-        let sources = self.spare_sources.pop().unwrap_or_else(Sources::new);
-        let id = self.base + self.blocks.len() as u64;
-        self.blocks.push_back(Block::new(pn, self.sequence, limit, close_by, sources));
-        if let Some(open) = self.open.get_mut(self.lane) {
-            *open = Some(id);
-        }
-        if self.blocks.len() > MAX_BLOCKS {
-            self.forget_oldest();
-        }
-        id
-    }
-
-    /// Blocks to deal packets to in turn.
-    fn interleaving(&self, loss: Loss, expected: usize, most: usize) -> usize {
-        let bursts = loss.burst * (1.0 - loss.rate) + 0.5;
-        (bursts as usize).min(expected / most.max(1)).clamp(1, LANES)
-    }
-
     fn block(&self, id: u64) -> Option<&Block> {
         self.blocks.get(usize::try_from(id.checked_sub(self.base)?).ok()?)
     }
 
     fn block_mut(&mut self, id: u64) -> Option<&mut Block> {
         self.blocks.get_mut(usize::try_from(id.checked_sub(self.base)?).ok()?)
-    }
-
-    // ---- parity
-
-    fn close_lane(&mut self, conditions: &Conditions, lane: usize) {
-        if let Some(id) = self.open.get(lane).copied().flatten() {
-            self.close(conditions, id);
-        }
-    }
-
-    /// Ends a block and computes its parity.
-    fn close(&mut self, conditions: &Conditions, id: u64) {
-        for open in self.open.iter_mut().filter(|open| **open == Some(id)) {
-            *open = None;
-        }
-        let Some(block) = self.block(id).filter(|block| !block.closed) else { return };
-        let (wish, count, lanes) = (block.wish, block.len() as usize, usize::from(self.stats.interleaving));
-        let mut parity = usize::from(wish.fixed.1) * count;
-        // A block that was cut short gets its share.
-        parity = parity.div_ceil(usize::from(wish.fixed.0).max(count));
-        if wish.auto {
-            let factor = if wish.once { 1.0 } else { RELIABLE_FACTOR };
-            let target = (self.settings.target * factor).min(0.5);
-            let needed = plan::parity_needed(count, self.most_parity(count), target, conditions.loss, lanes);
-            parity = parity.max(needed);
-        }
-        if !self.peer.reed_solomon && count > 1 {
-            parity = parity.min(1);
-        }
-        let parity = parity.min(plan::MAX_PARITY);
-        let class =
-            if count == 1 || parity == 1 { 1 } else { class_for(parity, !wish.once || wish.patience < u64::MAX) };
-        self.stats.block_parity = parity as u8;
-        let mut bytes = self.spare_symbols.pop().unwrap_or_default();
-        let Some(index) = id.checked_sub(self.base).and_then(|index| usize::try_from(index).ok()) else { return };
-        let Some(block) = self.blocks.get_mut(index) else { return };
-        block.closed = true;
-        let len = if parity == 0 { None } else { self.encoder.encode(&block.sources, class, &mut bytes) };
-        if let Some(len) = len {
-            block.planned = parity as u8;
-            block.symbols = Symbols { bytes, len, class };
-            self.unsent.push_back(id);
-        }
-        let mut sources = core::mem::replace(&mut block.sources, Sources::new());
-        if self.spare_sources.len() < SPARE {
-            sources.clear();
-            self.spare_sources.push(sources);
-        }
-        self.judge(conditions, id);
     }
 
     /// There is parity to send.
@@ -378,8 +251,14 @@ impl Sender {
             }
             let Some(parity) = block.next_parity(pn) else { continue };
             if Frame::Parity(parity).encode(w).is_err() {
-                self.unsent.push_front(id);
-                return None;
+                if w.position() > 0 {
+                    self.unsent.push_front(id);
+                    return None;
+                }
+                // Not even alone: datagrams have become smaller.
+                block.cancel_parity();
+                self.judge(conditions, id);
+                continue;
             }
             block.sent += 1;
             if block.sent < block.planned {
@@ -390,172 +269,6 @@ impl Sender {
             return Some(ParityRecord { block: id });
         }
         None
-    }
-
-    /// The sender has nothing more to send: blocks for which nothing comes in time are closed.
-    pub(crate) fn on_pause(&mut self, conditions: &Conditions) {
-        self.flow.on_pause();
-        let next = self.flow.next_burst();
-        for lane in 0..LANES {
-            let Some(id) = self.open.get(lane).copied().flatten() else { continue };
-            let Some(block) = self.block(id) else { continue };
-            let complete = self.flow.burst() >= BURST && 2 * block.len() as usize >= block.limit;
-            if complete || next.is_some_and(|next| next >= block.close_by) {
-                self.close(conditions, id);
-            }
-        }
-    }
-
-    // ---- what became of packets
-
-    /// A protected packet was declared lost. Its data waits for a repair.
-    pub(crate) fn on_source_lost(&mut self, conditions: &Conditions, record: SourceRecord) {
-        let Some(block) = self.block_mut(record.block) else {
-            // Forgotten: nothing can be waited for.
-            return self.released.push_back(record.pn);
-        };
-        let held = block.is_holding();
-        block.on_lost(record.pn, conditions.now.plus_nanos(nanos(conditions.srtt).saturating_mul(5) / 4));
-        let holds = block.is_holding();
-        self.holding += usize::from(holds && !held);
-        // What was lost is to be repaired soon: its parity goes out now (specification section 13.16).
-        self.close(conditions, record.block);
-        self.judge(conditions, record.block);
-    }
-
-    /// A protected packet was acknowledged; `late`: after it had been declared lost.
-    pub(crate) fn on_source_acked(&mut self, record: SourceRecord, late: bool) {
-        self.change(record.block, |block| block.on_arrived(record.pn, late));
-    }
-
-    /// The peer has repaired a protected packet.
-    pub(crate) fn on_source_repaired(&mut self, record: SourceRecord) {
-        self.stats.repaired_by_peer += 1;
-        self.change(record.block, |block| block.on_repaired(record.pn));
-    }
-
-    fn change(&mut self, id: u64, act: impl FnOnce(&mut Block)) {
-        let Some(block) = self.block_mut(id) else { return };
-        let held = block.is_holding();
-        act(block);
-        let holds = block.is_holding();
-        self.holding -= usize::from(held && !holds);
-        self.forget_settled();
-    }
-
-    /// A packet with parity was acknowledged or lost.
-    pub(crate) fn on_parity(&mut self, conditions: &Conditions, record: ParityRecord, acked: bool) {
-        let Some(block) = self.block_mut(record.block) else { return };
-        let count = if acked { &mut block.parity_acked } else { &mut block.parity_lost };
-        *count = count.saturating_add(1);
-        self.judge(conditions, record.block);
-    }
-
-    /// Decides about lost packets of a block that has changed.
-    fn judge(&mut self, conditions: &Conditions, id: u64) {
-        let Conditions { now, srtt, .. } = *conditions;
-        let arrival = now.plus_nanos(nanos(srtt) / 2);
-        let Some(block) = self.block_mut(id) else { return };
-        match block.judge(arrival) {
-            Verdict::Open if block.is_holding() && block.closed && block.is_parity_decided() => {
-                block.hasten(now.plus_nanos((nanos(srtt) / 4).max(MIN_VERDICT)));
-            }
-            Verdict::Open => {}
-            Verdict::MoreParity(more) => {
-                block.extend(more);
-                self.unsent.push_back(id);
-            }
-            Verdict::Lost => self.release(id),
-        }
-    }
-
-    fn release(&mut self, id: u64) {
-        let Some(index) = id.checked_sub(self.base).and_then(|index| usize::try_from(index).ok()) else { return };
-        let Some(block) = self.blocks.get_mut(index) else { return };
-        let (released, stats) = (&mut self.released, &mut self.stats);
-        self.holding -= usize::from(block.is_holding());
-        block.release(|pn| {
-            stats.unrepaired += 1;
-            released.push_back(pn);
-        });
-        self.forget_settled();
-    }
-
-    /// A packet number that is not waited for any more: its data is lost.
-    pub(crate) fn next_released(&mut self) -> Option<u64> {
-        self.released.pop_front()
-    }
-
-    /// Gives up all repairs.
-    pub(crate) fn release_all(&mut self) {
-        if self.holding > 0 {
-            let ids = self.base..self.base + self.blocks.len() as u64;
-            ids.rev().for_each(|id| self.release(id));
-        }
-    }
-
-    fn forget_oldest(&mut self) {
-        let oldest = self.base;
-        self.release(oldest);
-        if self.base == oldest {
-            self.drop_front();
-        }
-    }
-
-    /// Forgets blocks at the front that are over, and frees the memory of others that are.
-    fn forget_settled(&mut self) {
-        while self.blocks.front().is_some_and(Block::is_over) {
-            self.drop_front();
-        }
-    }
-
-    fn drop_front(&mut self) {
-        let Some(block) = self.blocks.pop_front() else { return };
-        let id = self.base;
-        self.base += 1;
-        self.holding -= usize::from(block.is_holding());
-        for open in self.open.iter_mut().filter(|open| **open == Some(id)) {
-            *open = None;
-        }
-        if self.spare_symbols.len() < SPARE {
-            self.spare_symbols.push(block.symbols.bytes);
-        }
-    }
-
-    // ---- time
-
-    /// When to call [`on_timeout`](Self::on_timeout).
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let closing = self.open.iter().flatten().filter_map(|&id| self.block(id)).map(|block| block.close_by).min();
-        if self.holding == 0 {
-            return closing;
-        }
-        let held = self.blocks.iter().filter(|block| block.is_holding()).filter_map(|block| block.hold_until).min();
-        match (closing, held) {
-            (Some(closing), Some(held)) => Some(closing.min(held)),
-            (closing, held) => closing.or(held),
-        }
-    }
-
-    /// Closes blocks whose time is over and gives up repairs that are overdue.
-    pub(crate) fn on_timeout(&mut self, conditions: &Conditions) {
-        let now = conditions.now;
-        for lane in 0..LANES {
-            let Some(id) = self.open.get(lane).copied().flatten() else { continue };
-            if self.block(id).is_some_and(|block| block.close_by <= now) {
-                self.close(conditions, id);
-            }
-        }
-        if self.holding == 0 {
-            return;
-        }
-        // From the newest, because blocks at the front may be forgotten on the way.
-        let ids = self.base..self.base + self.blocks.len() as u64;
-        for id in ids.rev() {
-            if self.block(id).is_some_and(|block| block.is_holding() && block.hold_until.is_none_or(|at| at <= now)) {
-                self.release(id);
-            }
-        }
     }
 
     /// Adds the counts of this side.
@@ -572,9 +285,4 @@ impl Sender {
             stats.interleaving = counts.interleaving;
         }
     }
-}
-
-/// The smallest class with so many parity symbols, and one to spare if more may be asked for.
-fn class_for(parity: usize, spare: bool) -> u8 {
-    (parity + usize::from(spare)).next_power_of_two().clamp(2, plan::MAX_PARITY) as u8
 }
