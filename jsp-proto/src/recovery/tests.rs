@@ -1,6 +1,7 @@
 //! Recovery as a whole, driven by hand-made ACKs and instants.
 
 mod properties;
+mod repairs;
 mod resending;
 
 use super::*;
