@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{ConnId, Endpoint};
-use crate::config::{Compression, Congestion, Fec, Network};
+use crate::config::{Compression, Congestion, Fec, Network, Policy};
 use crate::conn::{Connection, Path};
 use crate::crypto::{KeyId, PublicKey};
 use crate::error::AppCode;
@@ -137,6 +137,7 @@ impl<'e> Conn<'e> {
     /// # Errors
     /// [`OpenError::Limit`] if the peer allows no more of this type now.
     pub fn open(&mut self, options: StreamOptions) -> Result<StreamId, OpenError> {
+        self.endpoint.expect_correction(options.fec.unwrap_or_default());
         self.change(Err(OpenError::Closed), |connection, now| connection.streams_mut().open(now, options))
     }
 
@@ -229,6 +230,7 @@ impl<'e> Conn<'e> {
     /// # Errors
     /// If this side does not send on it, and [`SendError::Fec`] if [`Fec::On`] is out of its bounds.
     pub fn set_fec(&mut self, stream: StreamId, fec: Fec) -> Result<(), SendError> {
+        self.endpoint.expect_correction(fec);
         self.change(Err(SendError::Closed), |connection, _| connection.streams_mut().set_fec(stream, fec))
     }
 
@@ -319,6 +321,7 @@ impl<'e> Conn<'e> {
     /// | [`Wifi`](Network::Wifi) | [`Fec::Auto`] | [`Compression::Off`] |
     /// | [`Cellular`](Network::Cellular) | [`Fec::Auto`] | [`Compression::Adaptive`] |
     pub fn set_network(&mut self, network: Network) {
+        self.endpoint.expect_correction(Policy::for_network(network, Policy::default()).fec);
         self.change((), |connection, _| connection.set_network(network));
     }
 

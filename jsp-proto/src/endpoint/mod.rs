@@ -31,13 +31,14 @@ use attempt::Attempts;
 use bucket::{Bucket, HalfOpen, Prefix};
 use deadlines::Deadlines;
 
-use crate::config::{ClientConfig, Config};
+use crate::config::{ClientConfig, Config, Fec};
 use crate::conn::{ConnectError, Connection, Path, Sent, Wake};
 use crate::crypto::token::{ResetKey, TokenKey};
 use crate::ecn::Ecn;
 use crate::entropy::{Drbg, Entropy};
 use crate::error::AppCode;
 use crate::event::Event;
+use crate::fec;
 use crate::map::{KeyedHash, Map};
 use crate::slab::{Key, Slab};
 use crate::stats::EndpointStats;
@@ -187,6 +188,8 @@ pub struct Endpoint {
     /// Connections that were told to grant no credit for want of memory.
     holding_credit: Vec<Key>,
     shutdown: bool,
+    /// The tables of error correction are there.
+    corrects: bool,
     stats: EndpointStats,
 }
 
@@ -229,6 +232,7 @@ impl Endpoint {
             memory: 0,
             holding_credit: Vec::new(),
             shutdown: false,
+            corrects: false,
             stats: EndpointStats::default(),
             config,
             rng,
@@ -319,7 +323,15 @@ impl Endpoint {
         self.on_job(now, done);
     }
 
+    /// Error correction is in sight: its tables are built now and not in the middle of a transfer.
+    fn expect_correction(&mut self, fec: Fec) {
+        if fec != Fec::Off && !core::mem::replace(&mut self.corrects, true) {
+            fec::warm_up();
+        }
+    }
+
     fn insert(&mut self, connection: Connection, prefix: Option<Prefix>) -> Key {
+        self.expect_correction(self.config.transport.policy.fec);
         let cid = connection.local_cid();
         let half_open = connection.is_half_open();
         if half_open {

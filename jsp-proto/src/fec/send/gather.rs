@@ -40,7 +40,9 @@ impl Sender {
 
     /// How long a packet may wait for the parity of its block, nanoseconds.
     pub(super) fn delay(&self, conditions: &Conditions, wish: &Wish) -> u64 {
-        let repeated = if wish.again { nanos(conditions.srtt) / 2 } else { u64::MAX };
+        // Later than half a round trip a repair gains little on sending again. Whoever insists on a size of blocks waits
+        // for it.
+        let repeated = if wish.again && wish.fixed.1 == 0 { nanos(conditions.srtt) / 2 } else { u64::MAX };
         self.settings.max_delay.min(wish.patience / 4).min(repeated)
     }
 

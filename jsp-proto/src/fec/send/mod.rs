@@ -34,6 +34,8 @@ use crate::wire::params::{FEC_REED_SOLOMON, FEC_XOR, Params};
 const RESERVE: usize = 32;
 /// Blocks that are open at once at most.
 const LANES: usize = 4;
+/// On shorter paths than this, nanoseconds, data is sent again as quickly as it is repaired.
+const WORTHWHILE_RTT: u64 = 5_000_000;
 /// Buffers kept for later blocks.
 const SPARE: usize = 8;
 /// Packets without protected data after which packets may be full again.
@@ -189,7 +191,8 @@ impl Sender {
         let now = conditions.now;
         let insists = wish.fixed.1 > 0;
         self.unprotected = self.unprotected.saturating_add(1);
-        if self.peer.max_symbols == 0 || wish.is_none() || !(insists || self.follows(conditions)) {
+        let follows = self.follows(conditions) && (wish.once || nanos(conditions.srtt) >= WORTHWHILE_RTT);
+        if self.peer.max_symbols == 0 || wish.is_none() || !(insists || follows) {
             return None;
         }
         let delay = self.delay(conditions, wish);

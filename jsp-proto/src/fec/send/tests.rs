@@ -343,3 +343,18 @@ fn forgotten_blocks_lose_nothing() {
     assert_eq!(released, expected);
     assert_eq!(rig.sender.holding, 0);
 }
+
+#[test]
+fn on_a_short_path_reliable_data_is_sent_again_and_not_protected() {
+    let mut rig = Rig::new(|_| ());
+    rig.loss = 0.1;
+    let mut near = rig.conditions();
+    near.srtt = Duration::from_millis(2);
+    let mut protects = |wish: &Wish| {
+        rig.pn += 1;
+        rig.sender.protect(&near, rig.pn, &[1; 100], CAPACITY, wish).is_some()
+    };
+    assert!(!protects(&wish(Fec::Auto, true)));
+    assert!(protects(&wish(Fec::Auto, false)));
+    assert!(protects(&wish(FIXED, true)));
+}
