@@ -36,6 +36,10 @@
 //! | wait between probes | 3 s, or twice the probe timeout if longer | stops doubling |
 //! | memory of sent packets while none is in flight | 256 packets | given back |
 //! | [`Bounds::receive_memory`] | 1 GiB | 80 %: windows stop growing; 90 %: no new credit; 100 %: the connection with the most unread data closed with EXCESSIVE_LOAD |
+//! | packets kept to repair others | [`ConfigBuilder::fec_max_symbols`](super::ConfigBuilder::fec_max_symbols), and as many parity packets | the oldest forgotten; from 80 % of [`Bounds::receive_memory`] on none is kept |
+//! | [`FEC_BLOCKS`], [`FEC_BLOCK_LIFETIME`] | 8 blocks that miss something, 64 packets and 32 parity packets each, 1 s or two times the packets kept | the oldest forgotten |
+//! | [`FEC_REST`] | 2 s without a packet that is kept | memory given back |
+//! | [`FEC_MALFORMED`] | 3 per connection | nothing is repaired any more |
 //! | receive windows | up to [`MAX_RECEIVE_WINDOW`], [`MAX_STREAM_RECEIVE_WINDOW`] | closed with FLOW_CONTROL |
 //! | memory of a stream's received data | 2 windows; 256 KiB while it is empty | no credit; given back |
 //! | gaps in a stream | max(256, window / 1200) | packet not accepted |
@@ -85,6 +89,14 @@ pub const AEAD_FAILURES: u64 = 1 << 36;
 pub const AEAD_FAILURES_PER_SECOND: u64 = 10_000;
 /// Received packets in one second with nothing but PING and PADDING that are acknowledged as promptly as others.
 pub const EMPTY_PACKETS_PER_SECOND: u32 = 100;
+/// Blocks of error correction that miss a packet.
+pub const FEC_BLOCKS: usize = 8;
+/// How long such a block may wait for more parity.
+pub const FEC_BLOCK_LIFETIME: Duration = Duration::from_secs(1);
+/// How long after the last protected packet the memory for repairs is kept.
+pub const FEC_REST: Duration = Duration::from_secs(2);
+/// Repaired packets that make no sense.
+pub const FEC_MALFORMED: u64 = 3;
 /// Default maximum of the connection's receive window.
 pub const MAX_RECEIVE_WINDOW: u64 = 24 << 20;
 /// Default maximum of one stream's receive window.

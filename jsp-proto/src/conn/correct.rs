@@ -17,7 +17,7 @@ pub(super) fn conditions(now: Instant, recovery: &Recovery<Record>) -> Condition
 
 impl Connection {
     /// The peer has repaired packets.
-    pub(super) fn on_repaired(&mut self, now: Instant, ranges: &AckRanges<'_>) -> Result<(), Violation> {
+    pub(super) fn on_recovered(&mut self, now: Instant, ranges: &AckRanges<'_>) -> Result<(), Violation> {
         let Self { secure: Some(secure), streams, control, .. } = self else { return Ok(()) };
         let conditions = conditions(now, &secure.recovery);
         let fec = &mut secure.fec_tx;

@@ -220,6 +220,7 @@ impl Connection {
         let patience = self.secure.as_ref().map(|secure| secure.recovery.pto_base().saturating_mul(3));
         self.close_at = patience.map(|patience| now + patience);
         self.streams.close_all();
+        self.free_fec();
         self.client = None;
         self.server = None;
         self.linger = None;
@@ -293,6 +294,7 @@ impl Connection {
             }
             consider(self.idle_deadline(), Wake::Idle);
             consider(secure.recovery.rest_at(), Wake::Rest);
+            consider(secure.fec.as_ref().and_then(|fec| fec.deadline()), Wake::Rest);
         }
         consider(self.streams.deadline(), Wake::Stream);
         consider(self.linger.map(|linger| linger.deadline), Wake::Close);
@@ -337,6 +339,7 @@ impl Connection {
             self.paced_until = None;
         }
         self.streams.on_timeout(now);
+        self.rest_fec(now);
         if let Some(secure) = &mut self.secure
             && secure.recovery.rest_at().is_some_and(|at| now >= at)
         {

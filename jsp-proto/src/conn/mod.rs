@@ -10,6 +10,7 @@ mod correct;
 pub(crate) mod handshake;
 mod life;
 mod path;
+mod repair;
 mod report;
 mod rx;
 mod secure;
@@ -269,12 +270,16 @@ impl Connection {
 
     /// Bytes of received data held.
     pub(crate) fn receive_memory(&self) -> u64 {
-        self.streams.recv_memory()
+        let fec = self.secure.as_ref().and_then(|secure| secure.fec.as_ref());
+        self.streams.recv_memory() + fec.map_or(0, |fec| fec.memory() as u64)
     }
 
     /// How short of memory the endpoint is.
     pub(crate) fn set_pressure(&mut self, pressure: Pressure) {
         self.streams.set_pressure(pressure);
+        if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) {
+            fec.set_stores(pressure == Pressure::None);
+        }
     }
 
     /// Streams without a setting of their own do from now on what suits this network.

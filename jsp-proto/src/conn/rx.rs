@@ -27,13 +27,13 @@ use crate::wire::{Ack, FrameError, Side};
 
 /// A fault in a packet, with the type of the frame that is to blame; 0 if none is.
 #[derive(Clone, Copy, Debug)]
-struct Fault {
-    violation: Violation,
-    frame_type: u64,
+pub(super) struct Fault {
+    pub(super) violation: Violation,
+    pub(super) frame_type: u64,
 }
 
 impl Fault {
-    fn of(frame: &Frame<'_>, violation: Violation) -> Self {
+    pub(super) fn of(frame: &Frame<'_>, violation: Violation) -> Self {
         Self { violation, frame_type: frame.type_code() }
     }
 }
@@ -45,12 +45,21 @@ impl From<FrameError> for Fault {
 }
 
 /// What the first reading found.
-struct Survey {
+pub(super) struct Survey {
     eliciting: bool,
     /// Nothing but PING and PADDING.
     empty: bool,
     immediate: bool,
-    refused: bool,
+    pub(super) refused: bool,
+}
+
+/// An authentic packet, opened.
+#[derive(Clone, Copy, Debug)]
+struct Packet<'a> {
+    pn: u64,
+    /// Whether parity may protect it.
+    protected: bool,
+    payload: &'a [u8],
 }
 
 impl Connection {
@@ -80,7 +89,7 @@ impl Connection {
             return self.keep_early(datagram);
         }
         let len = datagram.len() as u64;
-        let (pn, payload) = self.open(now, datagram)?;
+        let (pn, protected, payload) = self.open(now, datagram)?;
         self.path.on_received(len);
         if self.side == Side::Server && !self.confirmed {
             self.confirm_as_server(now);
@@ -88,7 +97,7 @@ impl Connection {
         self.idle.since = now;
         self.idle.spoke = false;
         let Some(payload) = datagram.get(payload) else { return Err(DropReason::Malformed) };
-        match self.read(now, ecn, pn, payload) {
+        match self.read(now, ecn, Packet { pn, protected, payload }) {
             Ok(true) => Ok(()),
             Ok(false) => Err(DropReason::Refused),
             Err(Fault { violation, frame_type }) => {
@@ -108,8 +117,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Removes protection. Gives the packet number and where the frames are.
-    fn open(&mut self, now: Instant, datagram: &mut [u8]) -> Result<(u64, core::ops::Range<usize>), DropReason> {
+    /// Removes protection. Gives the packet number, whether parity may protect the packet, and where the frames are.
+    fn open(&mut self, now: Instant, datagram: &mut [u8]) -> Result<(u64, bool, core::ops::Range<usize>), DropReason> {
         let Some(secure) = self.secure.as_deref_mut() else { return Err(DropReason::TooEarly) };
         if secure.failures.blocked(now) {
             return Err(DropReason::Aead);
@@ -121,7 +130,8 @@ impl Connection {
         let fresh = secure.replay.check(pn);
         let payload_at = pn_at + header.pn_len;
         // A flipped key phase has no key here; it fails as any forged packet does.
-        let phase_fits = !ShortFlags::from_first_byte(header.first).key_phase;
+        let flags = ShortFlags::from_first_byte(header.first);
+        let phase_fits = !flags.key_phase;
         let opened = if phase_fits { secure.rx.open(datagram, payload_at, pn).ok() } else { None };
         let Some(len) = opened else {
             if secure.failures.on_failure(now) == Verdict::Close {
@@ -138,12 +148,15 @@ impl Connection {
             self.fail(now, Violation::new(TransportError::PROTOCOL_VIOLATION, "reserved bit set"), 0);
             return Err(DropReason::Malformed);
         }
-        Ok((pn, payload_at..payload_at + len))
+        Ok((pn, flags.fec, payload_at..payload_at + len))
     }
 
     /// Reads an authentic packet. False if it counts as not received.
-    fn read(&mut self, now: Instant, ecn: Ecn, pn: u64, payload: &[u8]) -> Result<bool, Fault> {
-        let survey = self.survey(payload)?;
+    fn read(&mut self, now: Instant, ecn: Ecn, packet: Packet<'_>) -> Result<bool, Fault> {
+        let Packet { pn, protected, payload } = packet;
+        // What a repair could do for this packet is done already.
+        let repaired = self.was_repaired(pn);
+        let survey = self.survey(pn, payload, repaired)?;
         if survey.refused {
             self.streams.on_refused(now).map_err(|violation| Fault { violation, frame_type: 0 })?;
             return Ok(false);
@@ -162,16 +175,24 @@ impl Connection {
         let mut reader = Reader::new(payload);
         while !reader.is_empty() {
             let frame = Frame::decode(&mut reader)?;
-            self.act(now, &frame).map_err(|violation| Fault::of(&frame, violation))?;
+            if repaired && frame.acts_when_recovered() {
+                continue;
+            }
+            match &frame {
+                Frame::Parity(parity) => self.on_parity(now, pn, parity),
+                frame => self.act(now, frame).map_err(|violation| Fault::of(frame, violation))?,
+            }
             if !self.life.is_live() {
                 break;
             }
         }
+        self.on_accepted(now, pn, protected.then_some(payload))?;
         self.finish_flush(now);
         Ok(true)
     }
 
-    fn survey(&self, payload: &[u8]) -> Result<Survey, Fault> {
+    /// Reads a packet without acting on it. Of a packet that was `repaired` no stream frame will act.
+    pub(super) fn survey(&self, pn: u64, payload: &[u8], repaired: bool) -> Result<Survey, Fault> {
         let mut survey = Survey { eliciting: false, empty: true, immediate: false, refused: false };
         let mut reader = Reader::new(payload);
         if reader.is_empty() {
@@ -183,7 +204,13 @@ impl Connection {
             survey.eliciting |= frame.is_ack_eliciting();
             survey.empty &= matches!(frame, Frame::Ping | Frame::Padding { .. });
             survey.immediate |= matches!(frame, Frame::ImmediateAck);
-            if frame.is_stream_frame() {
+            if let Frame::Parity(parity) = &frame
+                && parity.first(pn).is_none()
+            {
+                let violation = Violation::new(TransportError::FRAME_ENCODING, "parity block below packet 0");
+                return Err(Fault::of(&frame, violation));
+            }
+            if frame.is_stream_frame() && !repaired {
                 let admit = self.streams.check(&frame).map_err(|violation| Fault::of(&frame, violation))?;
                 survey.refused |= admit == Admit::Refuse;
             }
@@ -192,7 +219,7 @@ impl Connection {
     }
 
     /// Hands one frame to the part it belongs to.
-    fn act(&mut self, now: Instant, frame: &Frame<'_>) -> Result<(), Violation> {
+    pub(super) fn act(&mut self, now: Instant, frame: &Frame<'_>) -> Result<(), Violation> {
         match frame {
             Frame::Ack(ack) => self.on_ack(now, ack)?,
             Frame::Close(close) => self.on_farewell(now, close),
@@ -202,7 +229,7 @@ impl Connection {
                 // Only for peers that were told of a minimum delay.
                 return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK_FREQ was not offered"));
             }
-            Frame::Recovered(ranges) => self.on_repaired(now, ranges)?,
+            Frame::Recovered(ranges) => self.on_recovered(now, ranges)?,
             Frame::RetireCid { .. } => {
                 return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "the only connection id is in use"));
             }

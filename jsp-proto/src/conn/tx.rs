@@ -185,6 +185,9 @@ impl Connection {
             && let Some(record) = secure.acks.write(now, &mut w)
         {
             recovery.record(Record::Ack(record));
+            if let Some(fec) = &mut secure.fec {
+                fec.write_reports(&mut w);
+            }
         }
         let after_acks = w.position();
         let retransmitted = self.streams.retransmitted();

@@ -2,13 +2,14 @@
 //! sent again.
 //!
 //! [`code`] turns the payloads of a block into parity symbols and back. It knows no packets, no time and no bounds but
-//! those of the code.
+//! those of the code. [`recv`] keeps what repairs are made of and says when one can be made; what a repaired packet
+//! does is for the connection. [`send`] decides which packets are protected and how much parity follows them, and when
+//! a loss is not waited out any longer.
 
-// Both sides come next.
-#[allow(dead_code)]
 mod code;
+mod recv;
 mod send;
 
-#[allow(unused_imports)]
-pub(crate) use code::{Decoder, Encoder, Shape, Sources, payload_of, symbol_len, warm_up};
+pub(crate) use code::warm_up;
+pub(crate) use recv::{Receiver, Repaired, Workshop};
 pub(crate) use send::{Conditions, Loss, ParityRecord, Sender, SourceRecord};

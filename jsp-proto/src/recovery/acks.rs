@@ -178,6 +178,11 @@ impl Acks {
         if self.immediate || self.eliciting >= THRESHOLD { None } else { self.deadline }
     }
 
+    /// Makes an ACK due now, if there is anything to acknowledge: something that goes with it is urgent.
+    pub(crate) fn expedite(&mut self) {
+        self.immediate |= !self.received.is_empty();
+    }
+
     /// Writes an ACK of the latest ranges, as many as fit. `None` if there is nothing to acknowledge or no room.
     pub(crate) fn write(&mut self, now: Instant, w: &mut Writer<'_>) -> Option<AckRecord> {
         let largest = self.received.max()?;
