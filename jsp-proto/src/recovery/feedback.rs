@@ -145,14 +145,16 @@ impl<R: Copy> Recovery<R> {
             summary.late_packets += 1;
             self.late_packets += 1;
             if packet.flags.in_flight {
-                self.meter.on_late();
+                if !packet.searching {
+                    self.meter.on_late();
+                }
                 self.controller.on_packet_late(pn);
                 let distance = self.overtaken_by(pn, self.largest_acked.unwrap_or(pn));
                 self.thresholds.on_spurious(now, distance);
                 batch.undo |= self.events.on_spurious(event);
             }
         }
-        if packet.flags.in_flight && fate == Fate::Acked {
+        if packet.flags.in_flight && fate == Fate::Acked && !packet.searching {
             self.meter.on_acked();
         }
         self.sent.for_each_record(&packet, |record| sink(fate, record));
@@ -247,7 +249,9 @@ impl<R: Copy> Recovery<R> {
             batch.bytes += bytes;
             batch.new_event |= new;
             self.controller.on_packet_lost(pn);
-            self.meter.on_lost(pn);
+            if !packet.searching {
+                self.meter.on_lost(pn);
+            }
         }
         let fate = if held { Fate::Held } else { Fate::Lost };
         self.sent.for_each_record(&packet, |record| sink(fate, record));

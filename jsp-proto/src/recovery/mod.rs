@@ -337,9 +337,11 @@ impl<R: Copy> Recovery<R> {
         let pn = self.sent.next_pn();
         let bytes = u64::from(size);
         let mut mark = SendMark::default();
+        let mut searching = false;
         if flags.in_flight {
             let in_flight = self.sent.in_flight() + bytes;
             mark = self.sampler.on_sent(now, bytes, in_flight);
+            searching = self.controller.in_slow_start() && !mark.app_limited;
             self.controller.on_sent();
             self.pacer.on_sent(bytes);
         }
@@ -352,7 +354,7 @@ impl<R: Copy> Recovery<R> {
         }
         self.rested = false;
         self.ecn.on_sent(ecn);
-        self.sent.push(Sent { now, size, flags, ect: ecn == Ecn::Ect0, mark });
+        self.sent.push(Sent { now, size, flags, ect: ecn == Ecn::Ect0, searching, mark });
         self.sent_packets += 1;
     }
 

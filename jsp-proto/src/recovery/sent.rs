@@ -58,6 +58,8 @@ pub(super) struct Packet {
     pub(super) flags: Flags,
     /// Sent with ECT(0).
     pub(super) ect: bool,
+    /// Sent in search of the path's rate: that it is lost says nothing of what the path loses otherwise.
+    pub(super) searching: bool,
     pub(super) state: State,
     /// Number of its first record, counted from the first record ever.
     records_from: u64,
@@ -91,6 +93,7 @@ pub(super) struct Sent {
     pub(super) size: u16,
     pub(super) flags: Flags,
     pub(super) ect: bool,
+    pub(super) searching: bool,
     pub(super) mark: SendMark,
 }
 
@@ -187,6 +190,7 @@ impl<R: Copy> SentPackets<R> {
             size: sent.size.max(1),
             flags: sent.flags,
             ect: sent.ect,
+            searching: sent.searching,
             state: State::Outstanding,
             records_from: self.records_end,
             records: (end - self.records_end) as u32,
@@ -205,6 +209,7 @@ impl<R: Copy> SentPackets<R> {
             size: 0,
             flags: Flags::default(),
             ect: false,
+            searching: false,
             state: State::Done { skip: 1 },
             records_from: self.records_end,
             records: 0,
@@ -327,6 +332,7 @@ mod tests {
             size: 100,
             flags: Flags::DATA,
             ect: false,
+            searching: false,
             mark: SendMark::default(),
         });
     }

@@ -83,6 +83,7 @@ fn a_released_packet_may_still_be_repaired() {
 fn a_repair_is_the_news_of_a_loss() {
     let mut recovery = measured();
     let before = recovery.cwnd();
+    recovery.set_app_limited(&mut |_, _| ());
     protect(&mut recovery, 100);
     protect(&mut recovery, 100);
     let (summary, fates) = repaired(&mut recovery, 180, &[1, 2]);
@@ -135,4 +136,12 @@ fn a_held_packet_is_not_forgotten_for_want_of_room() {
     assert_eq!(recovery.permit(at(100), 0), Permit::RingFull);
     assert_eq!(released(&mut recovery, 0), [(Fate::Lost, 0)]);
     assert_eq!(recovery.permit(at(100), 0), Permit::Now);
+}
+
+#[test]
+fn what_is_lost_in_search_of_the_rate_does_not_count_as_loss_of_the_path() {
+    let mut recovery = measured();
+    protect(&mut recovery, 100);
+    repaired(&mut recovery, 180, &[1]).0.unwrap();
+    assert_eq!((recovery.lost_packets(), recovery.path_loss().lost), (1, 0));
 }
