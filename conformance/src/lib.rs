@@ -1,9 +1,10 @@
-//! Checks of JetStreamProto: a deterministic [simulator](sim) of endpoints and networks, [measurements](cc) of congestion
-//! controllers in it, known answers, and the contract that every adapter keeps.
+//! Checks of JetStreamProto: a deterministic [simulator](sim) of endpoints and networks, measurements of [congestion
+//! controllers](cc) and of [error correction](fec) in it, known answers, and the contract that every adapter keeps.
 
 pub mod cc;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod fec;
 pub mod sim;
 #[cfg(feature = "vectors")]
 pub mod vectors;

@@ -25,8 +25,8 @@ pub mod goodput;
 pub mod messages;
 pub mod queue;
 mod report;
-mod runner;
-mod table;
+pub(crate) mod runner;
+pub(crate) mod table;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -106,15 +106,19 @@ impl Path {
     }
 
     /// Windows and buffers that never hold a sender back on this path, and patience.
+    pub fn config(&self, congestion: Congestion) -> ConfigBuilder {
+        self.room(Config::builder().congestion(congestion))
+    }
+
+    /// Adds them to other settings.
     ///
     /// The windows are far above what is ever under way; the send buffer holds eight bandwidth-delay products, so that
     /// lost data that waits for its repair does not fill it.
-    pub fn config(&self, congestion: Congestion) -> ConfigBuilder {
+    pub fn room(&self, settings: ConfigBuilder) -> ConfigBuilder {
         const WINDOW: u64 = 256 << 20;
         let buffer = (8 * (self.bdp() + self.queue)).clamp(8 << 20, WINDOW);
         let patience = Duration::from_secs(600);
-        Config::builder()
-            .congestion(congestion)
+        settings
             .receive_window(WINDOW, WINDOW)
             .max_receive_window(WINDOW, WINDOW)
             .send_buffer(buffer, buffer)
@@ -132,7 +136,7 @@ impl Path {
     }
 }
 
-fn server_key() -> Arc<SecretKey> {
+pub(crate) fn server_key() -> Arc<SecretKey> {
     static KEY: OnceLock<Arc<SecretKey>> = OnceLock::new();
     KEY.get_or_init(|| Arc::new(SecretKey::from_seed([1; 32]))).clone()
 }
