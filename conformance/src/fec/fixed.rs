@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use jsp_proto::{Config, Congestion};
 
+use super::cases::{RATE, RTT, SMALL};
 use super::{Flow, Measured, Mode, exact};
 use crate::cc::Path;
 
-/// Bits per second: no packet waits for another.
-pub const RATE: u64 = 100_000_000;
-/// Bytes of a message, which fits one packet.
-pub const SIZE: usize = 1000;
 /// Messages before those that count last so long.
 pub const WARM_UP: Duration = Duration::from_secs(1);
 /// Blocks per second that a receiver is asked to repair at most, below its bound of 200.
@@ -19,12 +16,12 @@ const PER_SECOND: u32 = 2000;
 
 /// Messages of one packet each, so many that all blocks are full, at a rate that no loss changes.
 pub fn flow(sources: u8, parity: u8, loss: f64, count: u64) -> Flow {
-    let path = Path::new(RATE, Duration::from_millis(40), loss);
+    let path = Path::new(RATE, RTT, loss);
     // One parity packet is no more than a sum, and its repair no work.
     let per_second = if parity == 1 { PER_SECOND } else { PER_SECOND.min(BLOCKS * u32::from(sources)) };
     let profile =
         || Config::builder().congestion(Congestion::FixedRateWithoutCongestionControl { bytes_per_second: RATE / 8 });
-    Flow::new(path, Mode::Fixed(sources, parity), SIZE, per_second, profile).count(WARM_UP, count)
+    Flow::new(path, Mode::Fixed(sources, parity), SMALL, per_second, profile).count(WARM_UP, count)
 }
 
 /// The share of packets that stayed lost, and the share that must.

@@ -21,6 +21,7 @@
 //! otherwise, windows and buffers that hold nobody back ([`Path::room`](crate::cc::Path::room)), and loss in both
 //! directions. Bytes sent count the headers of IP and UDP.
 
+pub mod cases;
 pub mod exact;
 pub mod fixed;
 pub mod flow;

@@ -1,21 +1,20 @@
 //! What automatic correction costs where nothing is lost.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use jsp_proto::{Config, Delivery};
+use jsp_proto::Delivery;
 
-use super::super::{Flow, Measured, Mode};
+use super::super::cases::{LARGE, SMALL, clean};
+use super::super::{Measured, Mode};
 use super::{Notes, Options, measure, percent};
-use crate::cc::Path;
 use crate::cc::table::Table;
 
 /// What is sent: its name, bytes of a message, messages per second, delivery.
 const KINDS: [(&str, usize, u32, Delivery); 4] = [
-    ("best effort", 1000, 1000, Delivery::BestEffort),
-    ("reliable", 1000, 1000, Delivery::Reliable),
-    ("best effort", 16_000, 60, Delivery::BestEffort),
-    ("reliable", 1000, 20, Delivery::Reliable),
+    ("best effort", SMALL, 1000, Delivery::BestEffort),
+    ("reliable", SMALL, 1000, Delivery::Reliable),
+    ("best effort", LARGE, 60, Delivery::BestEffort),
+    ("reliable", SMALL, 20, Delivery::Reliable),
 ];
 const SECONDS: (u64, u64) = (60, 20);
 /// Most bytes sent more than without correction.
@@ -27,12 +26,13 @@ pub(super) fn report(options: &Options) -> String {
     if options.modes(&[Mode::Auto]).is_empty() {
         return text;
     }
-    let flow = |&(_, size, per_second, delivery): &(&str, usize, u32, Delivery), mode| {
-        let path = Path::new(100_000_000, Duration::from_millis(40), 0.0);
-        let flow = Flow::new(path, mode, size, per_second, Config::builder).delivery(delivery);
-        flow.count(Duration::ZERO, u64::from(per_second) * time)
-    };
-    let flows: Vec<_> = KINDS.iter().flat_map(|kind| [Mode::None, Mode::Auto].map(|mode| flow(kind, mode))).collect();
+    let flows: Vec<_> = KINDS
+        .iter()
+        .flat_map(|kind| {
+            let &(_, size, per_second, delivery) = kind;
+            [Mode::None, Mode::Auto].map(|mode| clean(delivery, mode, size, per_second, time))
+        })
+        .collect();
     let results: Vec<_> = measure("clean", seeds, &flows).iter().map(Measured::all).collect();
     _ = writeln!(
         text,

@@ -1,20 +1,12 @@
 //! Messages that are worth nothing after a while.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use jsp_proto::{Config, Delivery};
-
-use super::super::{Flow, Measured, Mode};
+use super::super::cases::{DEADLINE, DEADLINE_RTT, SMALL, WARM_UP, deadline};
+use super::super::{Measured, Mode};
 use super::{Notes, Options, measure, percent};
-use crate::cc::Path;
 use crate::cc::table::Table;
 
-const RTT: Duration = Duration::from_millis(80);
-const TTL: Duration = Duration::from_millis(150);
-const WARM_UP: Duration = Duration::from_secs(5);
-const SIZE: usize = 1000;
-const PER_SECOND: u32 = 50;
 /// Percent lost, least share in time.
 const TARGET: (f64, f64) = (5.0, 0.995);
 
@@ -23,21 +15,17 @@ pub(super) fn report(options: &Options) -> String {
     let modes = options.modes(&[Mode::Arq, Mode::Auto]);
     let losses = options.axis(&options.loss, &[5.0], &[5.0]);
     let cells: Vec<_> = losses.iter().flat_map(|&loss| modes.iter().map(move |&mode| (loss, mode))).collect();
-    let flow = |&(loss, mode): &(f64, Mode)| {
-        let path = Path::new(100_000_000, RTT, loss / 100.0);
-        let flow = Flow::new(path, mode, SIZE, PER_SECOND, Config::low_latency);
-        flow.delivery(Delivery::PartiallyReliable { ttl: TTL }).count(WARM_UP, count)
-    };
+    let flow = |&(loss, mode): &(f64, Mode)| deadline(loss / 100.0, mode).count(WARM_UP, count);
     let flows: Vec<_> = cells.iter().map(flow).collect();
 
     let mut text = String::from("## Deadline\n\n");
     _ = writeln!(
         text,
-        "{PER_SECOND} unordered messages of {SIZE} B per second with a time to live of {} ms; 100 Mbit/s, {} ms; \
+        "50 unordered messages of {SMALL} B per second with a time to live of {} ms; 100 Mbit/s, {} ms; \
          `Config::low_latency()`, with `Fec::Off` (`arq`) or `Fec::Auto`. The first {} s do not count. Bytes sent with \
-         headers, for each byte accepted; milliseconds as above. {} messages with {seeds} seeds.\n",
-        TTL.as_millis(),
-        RTT.as_millis(),
+         headers, for each byte accepted; milliseconds from the call that accepted a message until it could be read. {} messages with {seeds} seeds.\n",
+        DEADLINE.as_millis(),
+        DEADLINE_RTT.as_millis(),
         WARM_UP.as_secs(),
         count * seeds,
     );
@@ -46,7 +34,7 @@ pub(super) fn report(options: &Options) -> String {
     for ((loss, mode), runs) in cells.iter().zip(measure("deadline", seeds, &flows)) {
         let measured = Measured::all(&runs);
         notes.cell(&format!("{loss} % loss, {mode}"), &measured);
-        let in_time = measured.within(TTL);
+        let in_time = measured.within(DEADLINE);
         table.row([
             format!("{loss} %"),
             mode.to_string(),

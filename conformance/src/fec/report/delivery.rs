@@ -1,25 +1,16 @@
 //! A steady flow of best-effort messages over many paths.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use jsp_proto::{Config, ConfigBuilder};
-
-use super::super::{Flow, Measured, Mode};
+use super::super::cases::{LARGE, SMALL, WARM_UP, steady};
+use super::super::exact::{Loss, block};
+use super::super::{Measured, Mode};
 use super::{Notes, Options, measure, percent};
-use crate::cc::Path;
 use crate::cc::table::Table;
 
-const RATE: u64 = 100_000_000;
-const RTT: Duration = Duration::from_millis(40);
-const WARM_UP: Duration = Duration::from_secs(5);
 const MODES: [Mode; 4] = [Mode::Arq, Mode::None, Mode::Fixed(10, 2), Mode::Auto];
 /// Bytes of a message, messages per second, how many count in a run of the full and of the quick table.
-const KINDS: [(usize, u32, u64, u64); 2] = [(1000, 1000, 10_000, 4000), (16_000, 60, 1200, 240)];
-
-fn profile() -> ConfigBuilder {
-    Config::builder().fec_max_overhead(100)
-}
+const KINDS: [(usize, u32, u64, u64); 2] = [(SMALL, 1000, 10_000, 4000), (LARGE, 60, 1200, 240)];
 
 /// Loss in percent and the mean length of a burst.
 fn losses(options: &Options) -> Vec<(f64, f64)> {
@@ -40,10 +31,7 @@ pub(super) fn report(options: &Options) -> String {
     let rows = || losses.iter().flat_map(|&(loss, burst)| modes.iter().map(move |&mode| (loss, burst, mode)));
     let kinds = KINDS.iter().map(|&(size, per_second, full, quick)| (size, per_second, options.count(full, quick)));
     let flows = kinds.clone().flat_map(|(size, per_second, count)| {
-        rows().map(move |(loss, burst, mode)| {
-            let path = Path::new(RATE, RTT, loss / 100.0);
-            Flow::new(path, mode, size, per_second, profile).burst(burst).count(WARM_UP, count)
-        })
+        rows().map(move |(loss, burst, mode)| steady(loss / 100.0, burst, mode, size, per_second).count(WARM_UP, count))
     });
     let flows: Vec<_> = flows.collect();
     let mut results = measure("delivery", seeds, &flows).into_iter().map(|runs| Measured::all(&runs));
@@ -70,14 +58,18 @@ pub(super) fn report(options: &Options) -> String {
         let mut table = Table::new(head);
         for (loss, burst, mode) in rows() {
             let Some(measured) = results.next() else { break };
-            let loss = if burst > 1.0 { format!("{loss} % in bursts of {burst}") } else { format!("{loss} %") };
-            notes.cell(&format!("{size} B, {loss}, {mode}"), &measured);
-            if matches!(mode, Mode::Fixed(..)) && size == KINDS[0].0 {
+            let path = if burst > 1.0 { format!("{loss} % in bursts of {burst}") } else { format!("{loss} %") };
+            notes.cell(&format!("{size} B, {path}, {mode}"), &measured);
+            if let (Mode::Fixed(sources, parity), SMALL) = (mode, size) {
                 let left = percent(measured.residual());
-                _ = writeln!(plain, "- {mode} at a loss of {loss} leaves {left} of the packets lost.");
+                let exact = percent(block(sources, parity, Loss::bursts(loss / 100.0, burst)).residual);
+                _ = writeln!(
+                    plain,
+                    "- {mode} at a loss of {path} leaves {left} of the packets lost (exactly: {exact})."
+                );
             }
             table.row([
-                loss,
+                path,
                 mode.to_string(),
                 percent(measured.delivered()),
                 percent(measured.residual()),
@@ -91,7 +83,10 @@ pub(super) fn report(options: &Options) -> String {
         _ = writeln!(tables, "{table}");
     }
     if !plain.is_empty() {
-        _ = writeln!(text, "What a fixed code leaves ({} B):\n\n{plain}", KINDS[0].0);
+        _ = writeln!(
+            text,
+            "What a fixed code leaves, measured with {SMALL} B and exactly, for blocks whose parity follows at once:\n\n{plain}"
+        );
     }
     text += &tables;
     notes.append_to(&mut text);

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::super::fixed::{Comparison, SIZE, WARM_UP, flow};
+use super::super::cases::SMALL;
+use super::super::fixed::{Comparison, WARM_UP, flow};
 use super::super::{Measured, Mode};
 use super::{Notes, Options, measure, percent};
 use crate::cc::table::Table;
@@ -37,7 +38,7 @@ pub(super) fn report(options: &Options) -> String {
     let mut text = String::from("## Fixed\n\n");
     _ = writeln!(
         text,
-        "A best-effort message of {SIZE} B in every packet, at a steady pace and a fixed rate, with `Fec::On`; independent \
+        "A best-effort message of {SMALL} B in every packet, at a steady pace and a fixed rate, with `Fec::On`; independent \
          loss. The share of the packets that neither arrived nor were repaired; in brackets the exact value, packets in \
          full blocks of which any `sources` suffice, and by how many standard errors of the sample the two differ. The \
          first {} s do not count; {} packets with {seeds} {}.\n",

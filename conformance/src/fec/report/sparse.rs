@@ -1,49 +1,37 @@
 //! Few messages: 200 per second, with which other transports were measured.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use jsp_proto::{Config, ConfigBuilder, Delivery};
-
+use super::super::cases::{RTT, SMALL, WARM_UP, sparse_best_effort, sparse_reliable};
 use super::super::{Flow, Measured, Mode};
 use super::{Notes, Options, measure, percent};
-use crate::cc::Path;
 use crate::cc::table::Table;
 
-const RTT: Duration = Duration::from_millis(40);
-const WARM_UP: Duration = Duration::from_secs(5);
-const SIZE: usize = 1000;
-const PER_SECOND: u32 = 200;
 /// Percent lost, highest p99 in ms, most bytes sent per byte delivered.
 const RELIABLE: [(f64, f64, f64); 3] = [(5.0, 42.0, 2.2), (10.0, 50.0, 2.4), (20.0, 80.0, 3.3)];
 /// Percent lost, least share delivered, most packets sent per message.
 const BEST_EFFORT: [(f64, f64, f64); 3] = [(5.0, 0.994, 1.25), (10.0, 0.985, 1.35), (20.0, 0.985, 1.65)];
 
-/// As much parity as it takes to lose 1.5 %, over blocks of up to 50 ms.
-fn best_effort() -> ConfigBuilder {
-    Config::builder().fec_target(1.5e-2).fec_max_delay(Duration::from_millis(50)).fec_max_overhead(100)
-}
-
 /// One of the two tables.
 struct Kind {
     title: &'static str,
-    delivery: Delivery,
-    profile: fn() -> ConfigBuilder,
+    reliable: bool,
+    flow: fn(f64, Mode) -> Flow,
     modes: [Mode; 2],
 }
 
 const KINDS: [Kind; 2] = [
     Kind {
         title: "Reliable: `Config::low_latency()`, with `Fec::Off` (`arq`) or `Fec::Auto`",
-        delivery: Delivery::Reliable,
-        profile: Config::low_latency,
+        reliable: true,
+        flow: sparse_reliable,
         modes: [Mode::Arq, Mode::Auto],
     },
     Kind {
         title: "Best effort: `fec_target(1.5e-2)`, `fec_max_delay` 50 ms, `fec_max_overhead(100)`, with `Fec::Off` \
                 (`none`) or `Fec::Auto`",
-        delivery: Delivery::BestEffort,
-        profile: best_effort,
+        reliable: false,
+        flow: sparse_best_effort,
         modes: [Mode::None, Mode::Auto],
     },
 ];
@@ -53,9 +41,9 @@ pub(super) fn report(options: &Options) -> String {
     let mut text = String::from("## Sparse\n\n");
     _ = writeln!(
         text,
-        "{PER_SECOND} unordered messages of {SIZE} B per second, one packet each; 100 Mbit/s, {} ms, loss in each \
+        "200 unordered messages of {SMALL} B per second, one packet each; 100 Mbit/s, {} ms, loss in each \
          direction. The first {} s do not count. Bytes sent with headers, for each byte delivered, the sender's and the \
-         receiver's; datagrams of the sender for each message; milliseconds as above. {} messages with {seeds} seeds \
+         receiver's; datagrams of the sender for each message; milliseconds from the call that accepted a message until it could be read. {} messages with {seeds} seeds \
          together; p99 also of the seeds for themselves, the lowest and the highest.\n",
         RTT.as_millis(),
         WARM_UP.as_secs(),
@@ -66,11 +54,7 @@ pub(super) fn report(options: &Options) -> String {
     for kind in KINDS {
         let modes = options.modes(&kind.modes);
         let cells: Vec<_> = losses.iter().flat_map(|&loss| modes.iter().map(move |&mode| (loss, mode))).collect();
-        let flow = |&(loss, mode): &(f64, Mode)| {
-            let path = Path::new(100_000_000, RTT, loss / 100.0);
-            let flow = Flow::new(path, mode, SIZE, PER_SECOND, kind.profile);
-            flow.delivery(kind.delivery).count(WARM_UP, count)
-        };
+        let flow = |&(loss, mode): &(f64, Mode)| (kind.flow)(loss / 100.0, mode).count(WARM_UP, count);
         let flows: Vec<_> = cells.iter().map(flow).collect();
         let mut table = Table::new([
             "loss",
@@ -115,12 +99,11 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 fn check(notes: &mut Notes, kind: &Kind, loss: f64, measured: &Measured) {
-    let reliable = kind.delivery == Delivery::Reliable;
-    let targets = if reliable { RELIABLE } else { BEST_EFFORT };
+    let targets = if kind.reliable { RELIABLE } else { BEST_EFFORT };
     let Some(&(_, first, second)) = targets.iter().find(|target| target.0 == loss) else { return };
     let (p99, cost) = (measured.millis(99.0), measured.cost());
     let (delivered, packets) = (measured.delivered(), measured.packets_per_message());
-    if reliable {
+    if kind.reliable {
         let what = format!(
             "reliable, {loss} % loss: p99 {p99:.1} ms (at most {first}), {cost:.3} bytes per byte (at most {second})"
         );
