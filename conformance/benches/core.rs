@@ -7,11 +7,11 @@
 mod pair;
 
 use std::hint::black_box;
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jsp_proto::{SecretKey, StreamOptions};
-use pair::{DATAGRAM, Pair, Work};
+use pair::{DATAGRAM, Pair, Work, time};
 
 /// The bench counts everything that happens inside and outside of the protocol's calls.
 fn inside<T>(call: impl FnOnce() -> T) -> T {
@@ -52,14 +52,6 @@ impl Bench {
         let of = |index: usize| show(rates[index]);
         println!("{name:<34} {:<28} (from {} to {})", of(ROUNDS / 2), of(0), of(ROUNDS - 1));
     }
-}
-
-/// The time this thread has run for, where the system tells it (Linux), so that other programs disturb less.
-fn time() -> Duration {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanos = told.as_ref().and_then(|text| text.split(' ').next()?.parse().ok());
-    nanos.map_or_else(|| START.elapsed(), Duration::from_nanos)
 }
 
 fn megabytes(rate: f64) -> String {

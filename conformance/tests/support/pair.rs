@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jsp_proto::{
-    ClientConfig, Config, Conn, ConnId, Endpoint, Entropy, Event, Instant, MessageOptions, Output, Path, Recv,
-    RecvMessage, RecvMeta, RetryPolicy, SecretKey, SendError, StreamId, StreamOptions,
+    ClientConfig, Config, ConfigBuilder, Conn, ConnId, ConnStats, Endpoint, Entropy, Event, Instant, MessageOptions,
+    Output, Path, Recv, RecvMessage, RecvMeta, RetryPolicy, SecretKey, SendError, StreamId, StreamOptions,
 };
 
 use crate::inside;
@@ -23,7 +23,7 @@ const BATCH: usize = 64 * 1024;
 /// What the client's application sends at most before the endpoint gets its turn.
 const SENDS: usize = 1000;
 const ONE_WAY: Duration = Duration::from_millis(1);
-/// Bytes per second in each direction: a path without a limit has no steady state.
+/// Bytes per second in each direction unless told otherwise: a path without a limit has no steady state.
 const RATE: u64 = 125_000_000;
 
 /// What the two applications do. The client opens the one stream.
@@ -67,6 +67,11 @@ pub(crate) struct Pair {
     /// One datagram in this many is lost; 0: none.
     loss: u64,
     random: u64,
+    /// So many datagrams of the client in a row are lost, after each so many; the counter of both.
+    holes: Option<(u64, u64)>,
+    datagrams: u64,
+    /// Bytes per second in each direction.
+    rate: u64,
     spare: Vec<Vec<u8>>,
     out: Vec<u8>,
     data: Vec<u8>,
@@ -80,10 +85,28 @@ pub(crate) fn server_key() -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed([1; 32]))
 }
 
+/// The time this thread has run for, where the system tells it (Linux), so that other programs disturb less.
+pub(crate) fn time() -> Duration {
+    static START: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.as_ref().and_then(|text| text.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| START.elapsed(), Duration::from_nanos)
+}
+
 impl Pair {
     /// A client that is about to connect.
     pub(crate) fn new(key: &Arc<SecretKey>, work: Work, loss: u64) -> Self {
-        let sizes = || Config::builder().initial_mtu(DATAGRAM).max_udp_payload(DATAGRAM);
+        Self::configured(key, work, loss, |settings| settings)
+    }
+
+    /// A client that is about to connect, with more settings for both ends.
+    pub(crate) fn configured(
+        key: &Arc<SecretKey>,
+        work: Work,
+        loss: u64,
+        more: impl Fn(ConfigBuilder) -> ConfigBuilder,
+    ) -> Self {
+        let sizes = || more(Config::builder().initial_mtu(DATAGRAM).max_udp_payload(DATAGRAM));
         let server = sizes().server_key(key.clone()).retry(RetryPolicy::Never).build();
         let end = |config: Config, seed: u8| End {
             endpoint: Endpoint::new(Arc::new(config), Entropy::new([seed; 32])),
@@ -109,12 +132,35 @@ impl Pair {
             writable: false,
             loss,
             random: 1,
+            holes: None,
+            datagrams: 0,
+            rate: RATE,
             spare: Vec::new(),
             out: vec![0; BATCH],
             data: vec![7; size],
             scratch: vec![0; size],
             received: 0,
         }
+    }
+
+    /// From now on each direction passes so many bytes per second.
+    pub(crate) fn set_rate(&mut self, rate: u64) {
+        self.rate = rate;
+    }
+
+    /// From now on the network loses `run` datagrams of the client in a row, after each `between`.
+    pub(crate) fn set_holes(&mut self, between: u64, run: u64) {
+        (self.holes, self.datagrams) = (Some((between, run)), 0);
+    }
+
+    /// What the client sends from now on, again and again.
+    pub(crate) fn set_content(&mut self, content: &[u8]) {
+        self.data.iter_mut().zip(content.iter().cycle()).for_each(|(to, from)| *to = *from);
+    }
+
+    /// The numbers of the client's or the server's side of the connection.
+    pub(crate) fn stats(&mut self, side: usize) -> ConnStats {
+        self.call(side, |connection| connection.stats())
     }
 
     /// Runs until `received` has grown by `amount`.
@@ -170,11 +216,14 @@ impl Pair {
                     bytes.clear();
                     for datagram in transmit.payload.chunks(transmit.segment) {
                         self.random = self.random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                        if self.loss == 0 || !(self.random >> 33).is_multiple_of(self.loss) {
+                        self.datagrams += u64::from(side == 0);
+                        let hole = self.holes.filter(|_| side == 0);
+                        let hole = hole.is_some_and(|(between, run)| self.datagrams % (between + run) >= between);
+                        if !hole && (self.loss == 0 || !(self.random >> 33).is_multiple_of(self.loss)) {
                             bytes.extend_from_slice(datagram);
                         }
                     }
-                    let takes = Duration::from_nanos(transmit.payload.len() as u64 * 1_000_000_000 / RATE);
+                    let takes = Duration::from_nanos(transmit.payload.len() as u64 * 1_000_000_000 / self.rate);
                     let to = &mut self.ends[1 - side];
                     to.sent_at = to.sent_at.max(now) + takes;
                     let batch = Batch { at: to.sent_at + ONE_WAY, stride: transmit.segment, bytes };
