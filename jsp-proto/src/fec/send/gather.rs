@@ -117,7 +117,10 @@ impl Sender {
         if wish.auto {
             let factor = if wish.once { 1.0 } else { RELIABLE_FACTOR };
             let target = (self.settings.target * factor).min(0.5);
-            let needed = plan::parity_needed(count, self.most_parity(count), target, conditions.loss, lanes);
+            let last = if self.last.0 == count { self.last.1 } else { 0 };
+            let aim = plan::Aim { target, most: self.most_parity(count), last };
+            let needed = plan::parity_needed(count, aim, conditions.loss, lanes);
+            self.last = (count, needed);
             parity = parity.max(needed);
         }
         if !self.peer.reed_solomon && count > 1 {

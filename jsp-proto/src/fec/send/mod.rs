@@ -111,6 +111,8 @@ pub(crate) struct Sender {
     flow: Flow,
     /// `Fec::Auto` is at work.
     auto: bool,
+    /// Packets and parity of the last block that followed the loss.
+    last: (usize, usize),
     /// Since when the path has been clean.
     clean_since: Option<Instant>,
     /// Packets without protected data since the last one with.
@@ -142,6 +144,7 @@ impl Sender {
             holding: 0,
             flow: Flow::default(),
             auto: false,
+            last: (0, 0),
             clean_since: None,
             unprotected: DISENGAGE,
             alternate: false,
