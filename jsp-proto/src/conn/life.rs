@@ -294,6 +294,7 @@ impl Connection {
             }
             consider(self.idle_deadline(), Wake::Idle);
             consider(secure.recovery.rest_at(), Wake::Rest);
+            consider(secure.fec_tx.rest_at(), Wake::Rest);
             consider(secure.fec.as_ref().and_then(|fec| fec.deadline()), Wake::Rest);
         }
         consider(self.streams.deadline(), Wake::Stream);
@@ -344,6 +345,11 @@ impl Connection {
             && secure.recovery.rest_at().is_some_and(|at| now >= at)
         {
             secure.recovery.rest();
+        }
+        if let Some(secure) = &mut self.secure
+            && secure.fec_tx.rest_at().is_some_and(|at| now >= at)
+        {
+            secure.fec_tx.rest();
         }
         if self.path.allows(u64::from(self.stats.datagram_size)) {
             self.on_loss_timeout(now);

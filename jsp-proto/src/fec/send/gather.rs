@@ -1,7 +1,7 @@
 //! Which block a packet joins, when a block is closed, and how much parity it gets (specification sections 5.4 and 5.8).
 
 use super::block::{Block, Symbols};
-use super::{Conditions, LANES, Loss, SPARE, Sender, plan};
+use super::{Conditions, LANES, Loss, SPARE_SOURCES, Sender, plan};
 use crate::config::Wish;
 use crate::fec::code::Sources;
 use crate::time::{Instant, nanos};
@@ -141,7 +141,7 @@ impl Sender {
             self.unsent.push_back(id);
         }
         let mut sources = core::mem::replace(&mut block.sources, Sources::new());
-        if self.spare_sources.len() < SPARE {
+        if self.spare_sources.len() < SPARE_SOURCES {
             sources.clear();
             self.spare_sources.push(sources);
         }

@@ -37,7 +37,10 @@ const LANES: usize = 4;
 /// On shorter paths than this, nanoseconds, data is sent again as quickly as it is repaired.
 const WORTHWHILE_RTT: u64 = 5_000_000;
 /// Buffers kept for later blocks.
-const SPARE: usize = 8;
+const SPARE_SOURCES: usize = 8;
+const SPARE_SYMBOLS: usize = 64;
+/// Time without protected packets after which memory is given back, nanoseconds.
+const REST: u64 = 2_000_000_000;
 /// Packets without protected data after which packets may be full again.
 const DISENGAGE: u32 = 64;
 
@@ -122,6 +125,8 @@ pub(crate) struct Sender {
     spare_sources: Vec<Sources>,
     spare_symbols: Vec<Vec<u8>>,
     sequence: u64,
+    /// When a packet was protected last.
+    protected_at: Option<Instant>,
     stats: FecStats,
 }
 
@@ -151,6 +156,7 @@ impl Sender {
             spare_sources: Vec::new(),
             spare_symbols: Vec::new(),
             sequence: 0,
+            protected_at: None,
             stats: FecStats::default(),
         }
     }
@@ -213,6 +219,7 @@ impl Sender {
         block.add(now, pn, payload, wish, now.plus_nanos(delay));
         let full = block.is_full();
         self.sequence += 1;
+        self.protected_at = Some(now);
         self.stats.sources_sent += 1;
         if full {
             self.close(conditions, id);

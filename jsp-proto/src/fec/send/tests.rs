@@ -358,3 +358,18 @@ fn on_a_short_path_reliable_data_is_sent_again_and_not_protected() {
     assert!(protects(&wish(Fec::Auto, false)));
     assert!(protects(&wish(FIXED, true)));
 }
+
+#[test]
+fn memory_goes_back_when_nothing_is_protected_for_a_while() {
+    let mut rig = Rig::new(|_| ());
+    for _ in 0..100 {
+        rig.send(1000, &wish(FIXED, true));
+        rig.flush();
+    }
+    rig.acknowledge_except(&[]);
+    assert!(!rig.sender.spare_symbols.is_empty());
+    assert_eq!(rig.sender.rest_at(), Some(Instant::from_nanos(REST)));
+    rig.sender.rest();
+    assert_eq!((rig.sender.rest_at(), rig.sender.spare_symbols.len(), rig.sender.spare_sources.len()), (None, 0, 0));
+    assert!(rig.send(1000, &wish(FIXED, true)));
+}

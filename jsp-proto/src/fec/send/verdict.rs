@@ -1,8 +1,11 @@
 //! What becomes of packets and parity, and when data that was lost is sent again after all (specification sections 5.6
 //! and 13.16).
 
+use alloc::vec::Vec;
+
 use super::block::{Block, Verdict};
-use super::{Conditions, LANES, ParityRecord, SPARE, Sender, SourceRecord};
+use super::{Conditions, LANES, ParityRecord, REST, SPARE_SYMBOLS, Sender, SourceRecord};
+use crate::fec::code::Encoder;
 use crate::time::{Instant, nanos};
 
 /// Repair is waited for at least this long once all parity is decided, nanoseconds.
@@ -118,9 +121,23 @@ impl Sender {
         for open in self.open.iter_mut().filter(|open| **open == Some(id)) {
             *open = None;
         }
-        if self.spare_symbols.len() < SPARE {
+        if self.spare_symbols.len() < SPARE_SYMBOLS {
             self.spare_symbols.push(block.symbols.bytes);
         }
+    }
+
+    /// When to call [`rest`](Self::rest).
+    pub(crate) fn rest_at(&self) -> Option<Instant> {
+        self.protected_at.map(|at| at.plus_nanos(REST))
+    }
+
+    /// Nothing has been protected for a while: memory goes back.
+    pub(crate) fn rest(&mut self) {
+        self.protected_at = None;
+        self.spare_sources = Vec::new();
+        self.spare_symbols = Vec::new();
+        self.encoder = Encoder::new();
+        self.blocks.shrink_to(0);
     }
 
     /// When to call [`on_timeout`](Self::on_timeout).
