@@ -134,6 +134,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "driver"))]
 extern crate std;
 
+mod bucket;
 mod ecn;
 mod entropy;
 mod error;

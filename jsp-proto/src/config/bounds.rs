@@ -39,6 +39,8 @@
 //! | packets kept to repair others | [`ConfigBuilder::fec_max_symbols`](super::ConfigBuilder::fec_max_symbols), and as many parity packets | the oldest forgotten; from 80 % of [`Bounds::receive_memory`] on none is kept |
 //! | [`FEC_BLOCKS`], [`FEC_BLOCK_LIFETIME`] | 8 blocks that miss something, 64 packets and 32 parity packets each, 1 s or two times the packets kept | the oldest forgotten |
 //! | [`FEC_REST`] | 2 s without a packet that is kept | memory given back |
+//! | [`FEC_DECODES_PER_SECOND`], burst | 200, 20 per connection | not repaired, and counted |
+//! | [`Bounds::decodes_per_second`], burst | 1000, 100, dealt to connections in turn | repair waits, and is counted if it comes to nothing |
 //! | [`FEC_MALFORMED`] | 3 per connection | nothing is repaired any more |
 //! | receive windows | up to [`MAX_RECEIVE_WINDOW`], [`MAX_STREAM_RECEIVE_WINDOW`] | closed with FLOW_CONTROL |
 //! | memory of a stream's received data | 2 windows; 256 KiB while it is empty | no credit; given back |
@@ -95,6 +97,11 @@ pub const FEC_BLOCKS: usize = 8;
 pub const FEC_BLOCK_LIFETIME: Duration = Duration::from_secs(1);
 /// How long after the last protected packet the memory for repairs is kept.
 pub const FEC_REST: Duration = Duration::from_secs(2);
+/// Repairs per second of blocks with more than one parity packet, on one connection. Each takes about 200 microseconds
+/// and, for that time, 128 KiB of stack in [`Endpoint::poll`](crate::Endpoint::poll).
+pub const FEC_DECODES_PER_SECOND: u32 = 200;
+/// The same at once.
+pub const FEC_DECODE_BURST: u32 = 20;
 /// Repaired packets that make no sense.
 pub const FEC_MALFORMED: u64 = 3;
 /// Default maximum of the connection's receive window.
@@ -140,6 +147,10 @@ pub struct Bounds {
     pub connections: usize,
     /// Bytes held for all connections' received data.
     pub receive_memory: u64,
+    /// Repairs per second of blocks with more than one parity packet, for all connections.
+    pub decodes_per_second: u32,
+    /// The same at once.
+    pub decode_burst: u32,
     /// Answers waiting that belong to no connection.
     pub stateless_queue: usize,
     /// Clients the program has not decided about.
@@ -161,6 +172,8 @@ impl Default for Bounds {
             key_infos_per_second: 2000,
             connections: 100_000,
             receive_memory: 1 << 30,
+            decodes_per_second: 1000,
+            decode_burst: 100,
             stateless_queue: 256,
             undecided: 256,
         }

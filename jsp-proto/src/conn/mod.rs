@@ -75,6 +75,8 @@ pub enum Wake {
     Loss,
     /// The pacer lets the next packets go.
     Pacing,
+    /// Lost packets can be repaired, when the [bound](crate::config::bounds) on repairs allows the next one.
+    Repair,
     /// A message expires, or credit is due.
     Stream,
     /// A block of error correction is to be completed, or a repair is waited for no longer.

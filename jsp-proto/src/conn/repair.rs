@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use super::Connection;
 use super::rx::Fault;
 use crate::config::bounds;
-use crate::fec::{Receiver, Repaired};
+use crate::fec::{Receiver, Repaired, Workshop};
 use crate::time::Instant;
 use crate::wire::Frame;
 use crate::wire::cursor::Reader;
@@ -27,13 +27,13 @@ impl Connection {
     }
 
     /// Makes the receiving side of error correction when the peer first protects something.
-    fn start_fec(&mut self) {
+    fn start_fec(&mut self, now: Instant) {
         let transport = &self.config.transport;
         if let Some(secure) = &mut self.secure
             && secure.fec.is_none()
         {
             let (packets, bytes) = (transport.fec_max_symbols, transport.max_udp_payload);
-            secure.fec = Some(Box::new(Receiver::new(packets.into(), bytes.into())));
+            secure.fec = Some(Box::new(Receiver::new(now, packets.into(), bytes.into())));
         }
     }
 
@@ -44,7 +44,7 @@ impl Connection {
             self.stats.fec.parity_unused += 1;
             return;
         }
-        self.start_fec();
+        self.start_fec(now);
         let Some(secure) = self.secure.as_deref_mut() else { return };
         if let Some(fec) = &mut secure.fec {
             fec.on_parity(now, pn, parity, &secure.replay, &mut self.stats.fec);
@@ -58,7 +58,7 @@ impl Connection {
             return Ok(());
         }
         if payload.is_some() {
-            self.start_fec();
+            self.start_fec(now);
         }
         let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) else { return Ok(()) };
         match payload {
@@ -81,8 +81,26 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether a repair waits that takes a decode.
+    pub(crate) fn wants_decode(&self) -> bool {
+        self.secure.as_ref().and_then(|secure| secure.fec.as_ref()).is_some_and(|fec| fec.wants_decode())
+    }
+
+    /// Repairs one block by decoding. False if there was no need or no reason to, after all.
+    pub(crate) fn decode(&mut self, now: Instant, workshop: &mut Workshop) -> bool {
+        let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) else { return false };
+        if fec.decode(now, workshop, &mut self.stats.fec).is_none() {
+            return false;
+        }
+        match self.on_repaired(now, &workshop.repaired) {
+            Ok(()) => self.finish_flush(now),
+            Err(Fault { violation, frame_type }) => self.fail(now, violation, frame_type),
+        }
+        true
+    }
+
     /// Processes the repaired packets of a block. If one of them makes no sense the parity was wrong, so none acts.
-    pub(super) fn on_repaired(&mut self, now: Instant, repaired: &Repaired) -> Result<(), Fault> {
+    fn on_repaired(&mut self, now: Instant, repaired: &Repaired) -> Result<(), Fault> {
         let is_sound =
             |(pn, payload): &(u64, Option<&[u8]>)| payload.is_some_and(|payload| is_well_formed(*pn, payload));
         let malformed = repaired.iter().filter(|source| !is_sound(source)).count();

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use super::Endpoint;
 use super::attempt::{Attempt, AttemptKey, MAX_FAILURES, Room, Stage};
-use super::bucket::Prefix;
 use super::demux::Fate;
 use super::job::{Done, Job, JobDone, Ticket, Work};
+use super::prefix::Prefix;
 use super::stateless::Token;
 use crate::config::{KemJobs, RetryPolicy};
 use crate::conn::Path;

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::bucket::{PerPrefix, Prefix};
+use super::prefix::{PerPrefix, Prefix};
 use crate::config::bounds::{Bounds, HALF_OPEN_LIFETIME, REASSEMBLY_LIFETIME, TOMBSTONE_LIFETIME};
 use crate::conn::Path;
 use crate::conn::handshake::assembly::Assembly;

@@ -5,7 +5,6 @@
 
 mod accept;
 mod attempt;
-mod bucket;
 mod deadlines;
 mod decision;
 mod demux;
@@ -13,6 +12,8 @@ mod handle;
 mod incoming;
 mod job;
 mod memory;
+mod prefix;
+mod repairs;
 mod stateless;
 #[cfg(test)]
 mod tests;
@@ -28,9 +29,11 @@ pub use incoming::{Accept, Incoming, IncomingGone, IncomingId};
 pub use job::{Job, JobDone};
 
 use attempt::Attempts;
-use bucket::{Bucket, HalfOpen, Prefix};
 use deadlines::Deadlines;
+use prefix::{HalfOpen, Prefix};
+use repairs::Repairs;
 
+use crate::bucket::Bucket;
 use crate::config::{ClientConfig, Config, Fec};
 use crate::conn::{ConnectError, Connection, Path, Sent, Wake};
 use crate::crypto::token::{ResetKey, TokenKey};
@@ -156,6 +159,8 @@ struct Entry {
     memory: u64,
     /// Listed in `Endpoint::holding_credit`.
     holds_credit: bool,
+    /// Listed in `Endpoint::repairs`.
+    waits_for_repair: bool,
 }
 
 /// All connections of one socket, as a client, a server or both. See the [crate's documentation](crate).
@@ -182,11 +187,11 @@ pub struct Endpoint {
     retry_bucket: Bucket,
     key_info_bucket: Bucket,
     half_open: HalfOpen,
-    /// Half-open connections of clients without a token, by their network.
     /// Bytes held for received data, over all connections.
     memory: u64,
     /// Connections that were told to grant no credit for want of memory.
     holding_credit: Vec<Key>,
+    repairs: Repairs,
     shutdown: bool,
     /// The tables of error correction are there.
     corrects: bool,
@@ -231,6 +236,7 @@ impl Endpoint {
             half_open: HalfOpen::new(hash),
             memory: 0,
             holding_credit: Vec::new(),
+            repairs: Repairs::new(bounds),
             shutdown: false,
             corrects: false,
             stats: EndpointStats::default(),
@@ -346,6 +352,7 @@ impl Endpoint {
             closed: false,
             memory: 0,
             holds_credit: false,
+            waits_for_repair: false,
         };
         let key = self.connections.insert(entry);
         self.cids.insert(cid, key);
@@ -369,6 +376,7 @@ impl Endpoint {
         }
         self.queue(key);
         self.account_memory(key);
+        self.queue_repair(key);
     }
 
     /// Gives a connection its turn in one of the next polls.
@@ -397,6 +405,8 @@ impl Endpoint {
     ///
     /// Datagrams are written to the start of `out`. A buffer of several times
     /// [`Config::max_udp_payload`](crate::Config::max_udp_payload) lets one output carry a batch.
+    ///
+    /// Needs about 128 KiB of stack if peers protect what they send by parity (error correction).
     pub fn poll<'b>(&mut self, now: Instant, out: &'b mut [u8]) -> Output<'b> {
         self.poll_batch(now, out, usize::MAX)
     }
@@ -406,6 +416,7 @@ impl Endpoint {
         let now = self.advance(now);
         self.attempts.expire(now, &self.config.bounds);
         self.expire_undecided(now);
+        self.repair(now);
         if let Some((path, len)) = self.next_answer(out) {
             return match out.get(..len) {
                 Some(payload) => self.transmit(path, Ecn::NotEct, len, payload),
@@ -503,12 +514,14 @@ impl Endpoint {
         Served::Done
     }
 
-    fn idle(&self, now: Instant) -> Output<'static> {
+    fn idle(&mut self, now: Instant) -> Output<'static> {
         let connection = self.deadlines.next();
         let expiry = self.attempts.next_expiry();
-        let wake_at = earliest(connection.map(|(at, ..)| at), expiry);
+        let repair = self.repairs.deadline(now);
+        let wake_at = earliest(earliest(connection.map(|(at, ..)| at), expiry), repair);
         let why = match connection {
             Some((at, why, _)) if Some(at) == wake_at => why,
+            _ if repair.is_some() && repair == wake_at => Wake::Repair,
             _ if expiry.is_some() => Wake::Endpoint,
             _ => Wake::Never,
         };

@@ -28,6 +28,16 @@ pub fn params(params: &Params, extras: &Extras<'_>, context: ParamsContext) -> V
     bytes
 }
 
+/// These frames as the content of a packet.
+pub fn encode(frames: &[Frame<'_>]) -> Vec<u8> {
+    let mut payload = vec![0; 4000];
+    let mut w = Writer::new(&mut payload);
+    frames.iter().for_each(|frame| frame.encode(&mut w).expect("it fits"));
+    let len = w.position();
+    payload.truncate(len);
+    payload
+}
+
 /// The first flight of a client.
 pub struct Hello {
     pub dcid: Cid,
@@ -227,11 +237,20 @@ impl Hostile {
 
     /// Seals these bytes as the content of the next packet.
     pub fn seal(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.seal_as(payload, false)
+    }
+
+    /// Seals these bytes as the content of the next packet, one that parity may protect.
+    pub fn seal_protected(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.seal_as(payload, true)
+    }
+
+    fn seal_as(&mut self, payload: &[u8], fec: bool) -> Vec<u8> {
         let pn = self.next_pn;
         self.next_pn += 1;
         let cid = self.remote.as_slice();
         let pn_at = 1 + cid.len();
-        let mut packet = vec![first_byte(ShortFlags { fec: false, key_phase: false, pn_len: 4 }, false)];
+        let mut packet = vec![first_byte(ShortFlags { fec, key_phase: false, pn_len: 4 }, false)];
         packet.extend_from_slice(cid);
         packet.extend_from_slice(&[0; 4]);
         packet.extend_from_slice(payload);
@@ -248,11 +267,7 @@ impl Hostile {
 
     /// Sends a packet with these frames.
     pub fn send(&mut self, sim: &mut Sim, frames: &[Frame<'_>]) {
-        let mut payload = vec![0; 4000];
-        let mut w = Writer::new(&mut payload);
-        frames.iter().for_each(|frame| frame.encode(&mut w).expect("it fits"));
-        let len = w.position();
-        self.send_bytes(sim, &payload[..len]);
+        self.send_bytes(sim, &encode(frames));
     }
 
     /// Sends datagrams as they are.

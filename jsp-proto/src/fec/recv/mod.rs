@@ -18,6 +18,7 @@ use reports::Reports;
 use ring::Ring;
 
 use super::code::repair_one;
+use crate::bucket::Bucket;
 use crate::config::bounds;
 use crate::crypto::{Freshness, ReplayWindow};
 use crate::stats::FecStats;
@@ -60,11 +61,13 @@ pub(crate) struct Receiver {
     sources: u64,
     stored_at: Option<Instant>,
     stores: bool,
+    /// The budget of decodes.
+    decodes: Bucket,
 }
 
 impl Receiver {
     /// Keeps `max_symbols` packets and as many parity symbols of at most `max_symbol_len` bytes.
-    pub(crate) fn new(max_symbols: usize, max_symbol_len: usize) -> Self {
+    pub(crate) fn new(now: Instant, max_symbols: usize, max_symbol_len: usize) -> Self {
         Self {
             ring: Ring::new(max_symbols),
             blocks: Vec::new(),
@@ -78,6 +81,7 @@ impl Receiver {
             sources: 0,
             stored_at: None,
             stores: true,
+            decodes: Bucket::new(now, bounds::FEC_DECODES_PER_SECOND, bounds::FEC_DECODE_BURST),
         }
     }
 
@@ -251,6 +255,10 @@ impl Receiver {
         let Workshop { decoder, repaired } = workshop;
         let block = blocks.iter().find(|block| is_ready(block))?;
         let identity = block.identity;
+        if !self.decodes.take(now) {
+            self.forget(stats, |block| block.identity == identity);
+            return None;
+        }
         fill(repaired, block);
         let done = decoder.repair(identity.shape, block.known(ring), block.symbols(), &mut repaired.symbols);
         self.settle(&identity, done, stats);

@@ -39,7 +39,8 @@ impl Reports {
         }
         let ranges = self.ranges.iter().rev().map(|range| (range.start, range.end - 1));
         let Ok(written) = write_recovered(w, ranges) else { return false };
-        let lowest = self.ranges.iter().rev().take(written).last().map_or(u64::MAX, |range| range.start);
+        let last = written.checked_sub(1).and_then(|last| self.ranges.iter().rev().nth(last));
+        let lowest = last.map_or(u64::MAX, |range| range.start);
         for (_, times) in self.waiting.iter_mut().filter(|(pn, _)| *pn >= lowest) {
             *times -= 1;
         }

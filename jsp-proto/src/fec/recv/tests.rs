@@ -24,7 +24,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let receiver = Receiver::new(N, SYMBOL);
+        let receiver = Receiver::new(at(0), N, SYMBOL);
         Self { receiver, replay: ReplayWindow::new(), stats: FecStats::default(), workshop: Workshop::new() }
     }
 
@@ -328,7 +328,7 @@ fn in_steady_state_no_memory_is_taken() {
         let block: Vec<u64> = (first..first + 6).collect();
         scene.sources([first, first + 2, first + 5]);
         (0..3).for_each(|index| scene.parity(&block, 4, index));
-        assert_eq!(scene.decoded(0), [first + 1, first + 3, first + 4]);
+        assert_eq!(scene.decoded(10 * round), [first + 1, first + 3, first + 4]);
         if round >= 10 {
             assert_eq!(*held.get_or_insert(scene.receiver.memory()), scene.receiver.memory());
         }
@@ -344,4 +344,19 @@ fn garbage_is_told_from_symbols() {
     let repaired = scene.receiver.repair_simple(&mut scene.stats).unwrap();
     assert_eq!(repaired.iter().collect::<Vec<_>>(), [(11, None)]);
     assert_eq!(payload_of(&[0xff; SYMBOL]), None);
+}
+
+#[test]
+fn decodes_are_bounded_and_sums_are_not() {
+    let mut scene = Scene::new();
+    for block in 0..30 {
+        scene.parity(&[10 + block], 2, 0);
+        scene.parity(&[100 + block], 1, 0);
+        assert_eq!(scene.repaired(), [100 + block]);
+        let expected = if block < 20 { vec![10 + block] } else { vec![] };
+        assert_eq!(scene.decoded(0), expected);
+    }
+    assert_eq!((scene.stats.repairs_refused, scene.stats.parity_unused, scene.blocks()), (10, 10, 0));
+    scene.parity_at(5, &[90], 2, 1);
+    assert_eq!(scene.decoded(5), [90]);
 }

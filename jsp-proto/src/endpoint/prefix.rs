@@ -1,39 +1,8 @@
-//! Token buckets and counters per network prefix: how an endpoint bounds work for strangers (specification section 7).
+//! Counters per network prefix: how an endpoint bounds what strangers take up (specification section 7).
 
 use core::net::{IpAddr, SocketAddr};
 
 use crate::map::{KeyedHash, Map};
-use crate::time::Instant;
-
-/// Allows `rate` events per second on average and `burst` at once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bucket {
-    /// Nanoseconds' worth of credit; one event costs `cost`.
-    credit: u64,
-    cost: u64,
-    burst: u64,
-    filled: Instant,
-}
-
-impl Bucket {
-    pub(super) fn new(now: Instant, rate: u32, burst: u32) -> Self {
-        let cost = 1_000_000_000 / u64::from(rate.max(1));
-        let burst = cost.saturating_mul(u64::from(burst));
-        Self { credit: burst, cost, burst, filled: now }
-    }
-
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        self.credit = self.credit.saturating_add(now.nanos_since(self.filled)).min(self.burst);
-        self.filled = self.filled.max(now);
-        match self.credit.checked_sub(self.cost) {
-            Some(rest) => {
-                self.credit = rest;
-                true
-            }
-            None => false,
-        }
-    }
-}
 
 /// The network an address belongs to, as far as a stranger can choose within it: /24 of IPv4, /64 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,18 +95,6 @@ impl HalfOpen {
 mod tests {
     use super::*;
     use crate::entropy::{Drbg, Entropy};
-
-    #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let start = Instant::from_nanos(7);
-        let mut bucket = Bucket::new(start, 10, 3);
-        assert_eq!((0..5).filter(|_| bucket.take(start)).count(), 3);
-        assert!(!bucket.take(start.plus_nanos(99_999_999)));
-        assert!(bucket.take(start.plus_nanos(100_000_000)));
-        assert!(!bucket.take(start));
-        let late = start.plus_nanos(1_000_000_000_000);
-        assert_eq!((0..5).filter(|_| bucket.take(late)).count(), 3);
-    }
 
     #[test]
     fn prefixes_group_what_one_host_can_forge() {
