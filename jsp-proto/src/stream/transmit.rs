@@ -1,6 +1,6 @@
 //! Filling packets with data, and what becomes of it.
 
-use super::send::{Fresh, Urgency, Wrote};
+use super::send::{Fresh, Wrote};
 use super::{LossContext, StreamRecord, Streams};
 use crate::config::Wish;
 use crate::slab::Key;
@@ -91,9 +91,11 @@ impl Streams {
             });
             self.retransmitted += repeated;
             if matches!(wrote, Wrote::Frame(_)) {
-                let Urgency { again, deadline } = half.urgency;
-                let fec = stream.own.fec.unwrap_or(self.policy.fec);
-                self.wish.add(fec, again, deadline.saturating_sub(self.now.as_nanos()));
+                self.wish.add(
+                    stream.own.fec.unwrap_or(self.policy.fec),
+                    half.urgency.again,
+                    half.urgency.patience(self.now),
+                );
             }
             self.settle(key);
             if wrote == Wrote::Full {
@@ -148,9 +150,8 @@ impl Streams {
             match half.write_fresh(key, &mut self.send, w, sink) {
                 Wrote::Frame(length) => {
                     stream.deficit -= i32::try_from(length).unwrap_or(i32::MAX);
-                    let Urgency { again, deadline } = half.urgency;
                     let fec = stream.own.fec.unwrap_or(self.policy.fec);
-                    self.wish.add(fec, again, deadline.saturating_sub(self.now.as_nanos()));
+                    self.wish.add(fec, half.urgency.again, half.urgency.patience(self.now));
                 }
                 Wrote::Full => return Err(PacketFull),
                 Wrote::Nothing => break,

@@ -117,6 +117,11 @@ pub(in crate::stream) struct Urgency {
 
 impl Urgency {
     pub(in crate::stream) const RELIABLE: Self = Self { again: true, deadline: NEVER };
+
+    /// How long from now it is worth something, nanoseconds; the maximum for ever.
+    pub(in crate::stream) fn patience(&self, now: Instant) -> u64 {
+        if self.deadline == NEVER { NEVER } else { self.deadline.saturating_sub(now.as_nanos()) }
+    }
 }
 
 #[derive(Debug)]
