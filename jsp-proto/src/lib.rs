@@ -139,6 +139,7 @@ mod ecn;
 mod entropy;
 mod error;
 mod map;
+mod math;
 mod ranges;
 mod slab;
 mod stats;

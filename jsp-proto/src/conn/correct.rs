@@ -8,11 +8,15 @@ use crate::stream::LossContext;
 use crate::time::Instant;
 use crate::wire::frame::AckRanges;
 
+/// By how many standard errors the loss may be larger than measured. Too little parity loses more than too much costs.
+const CAUTION: f64 = 0.5;
+
 /// What the sender of parity has to know of the path.
 pub(super) fn conditions(now: Instant, recovery: &Recovery<Record>) -> Conditions {
     let loss = recovery.path_loss();
     let (packets, lost) = (loss.packets, loss.lost);
-    Conditions { now, srtt: recovery.srtt(), loss: Loss { rate: loss.rate, burst: loss.burst }, packets, lost }
+    let rate = loss.rate + CAUTION * loss.error;
+    Conditions { now, srtt: recovery.srtt(), loss: Loss { rate, burst: loss.burst }, packets, lost }
 }
 
 impl Connection {

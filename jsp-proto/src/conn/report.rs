@@ -2,7 +2,6 @@
 
 use super::Connection;
 use crate::crypto::kdf;
-use crate::fec::Loss;
 use crate::stats::ConnStats;
 use crate::stream::Streams;
 
@@ -51,8 +50,8 @@ impl Connection {
             stats.packets_lost_spuriously = recovery.late_packets();
             stats.probe_timeouts_in_row = recovery.pto_count();
             stats.ecn_capable = recovery.is_ecn_capable();
-            let loss = recovery.path_loss();
-            secure.fec_tx.add_stats(Loss { rate: loss.rate, burst: loss.burst }, &mut stats.fec);
+            secure.fec_tx.add_stats(&mut stats.fec);
+            stats.fec.loss_ppm = (recovery.path_loss().rate * 1e6) as u32;
         }
         stats
     }

@@ -1,5 +1,7 @@
 //! What the path loses: how much, and in what bursts. Error correction counts on it (specification section 5.8).
 
+use crate::math::sqrt;
+
 /// Packets over which the quick average reaches.
 const QUICK: f64 = 256.0;
 /// Packets over which the steady average reaches.
@@ -18,6 +20,8 @@ const ENOUGH_BURSTS: f64 = 8.0;
 pub(crate) struct PathLoss {
     /// Share of packets that are lost.
     pub(crate) rate: f64,
+    /// The standard error of the rate.
+    pub(crate) error: f64,
     /// How many packets in a row are lost when one is, on average; at least 1.
     pub(crate) burst: f64,
     /// Packets that the estimate rests on.
@@ -90,7 +94,14 @@ impl Meter {
     }
 
     pub(super) fn loss(&self) -> PathLoss {
-        PathLoss { rate: self.steady, burst: self.burst(), packets: self.packets, lost: self.all_lost }
+        let variance = self.steady * (1.0 - self.steady) * self.burst() / self.steady_packets.max(1.0);
+        PathLoss {
+            rate: self.steady,
+            error: sqrt(variance),
+            burst: self.burst(),
+            packets: self.packets,
+            lost: self.all_lost,
+        }
     }
 }
 

@@ -285,13 +285,12 @@ impl Sender {
     }
 
     /// Adds the counts of this side.
-    pub(crate) fn add_stats(&self, loss: Loss, stats: &mut FecStats) {
+    pub(crate) fn add_stats(&self, stats: &mut FecStats) {
         let counts = &self.stats;
         stats.sources_sent = counts.sources_sent;
         stats.parity_sent = counts.parity_sent;
         stats.repaired_by_peer = counts.repaired_by_peer;
         stats.unrepaired = counts.unrepaired;
-        stats.loss_ppm = (loss.rate * 1e6) as u32;
         if self.unprotected < DISENGAGE {
             stats.block_sources = counts.block_sources;
             stats.block_parity = counts.block_parity;

@@ -12,8 +12,10 @@ use super::Loss;
 pub(super) const MAX_PARITY: usize = 32;
 /// Bursts longer than chance explains by this factor are taken for real.
 const BURSTY: f64 = 1.25;
-/// By how much the target may be missed for the sake of steadiness.
+/// By how much the target may be missed for the sake of steadiness, where one parity packet more or less makes no big
+/// difference.
 const TOLERANCE: f64 = 1.25;
+const FINE: usize = 5;
 
 /// One step of the chain, from packet to packet of a block.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +117,7 @@ pub(super) fn parity_needed(sources: usize, aim: Aim, loss: Loss, interleaving: 
     let bearable = target * sources as f64;
     for parity in 1..=max_parity {
         walk.step(false);
-        let tolerance = if parity == last { TOLERANCE } else { 1.0 };
+        let tolerance = if parity == last && parity >= FINE { TOLERANCE } else { 1.0 };
         if walk.unrepaired(parity) <= bearable * tolerance {
             return parity;
         }

@@ -6,6 +6,8 @@
 
 use alloc::collections::VecDeque;
 
+use crate::math::sqrt;
+
 /// A trial has at least so many packets, or chance would speak.
 const MIN_PACKETS: u64 = 16;
 /// Packets over which the background is averaged; older ones fade.
@@ -183,19 +185,6 @@ impl Losses {
     }
 }
 
-/// The square root of a number that is not negative; `core` has none. Newton's method from an estimate that halves
-/// the exponent.
-fn sqrt(x: f64) -> f64 {
-    if x <= 0.0 || !x.is_finite() {
-        return 0.0;
-    }
-    let mut y = f64::from_bits((x.to_bits() >> 1) + 0x1ff8_0000_0000_0000);
-    for _ in 0..4 {
-        y = f64::midpoint(y, x / y);
-    }
-    y
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,11 +289,6 @@ mod tests {
                 prop_assert!((0.0..=MAX_BACKGROUND).contains(&losses.made_up_for()));
                 prop_assert!(losses.trials.len() <= PENDING + 1);
             }
-        }
-
-        #[test]
-        fn square_roots(x in 0.0f64..1e15) {
-            prop_assert!((sqrt(x) - x.sqrt()).abs() <= 1e-9 * x.sqrt().max(1.0));
         }
     }
 }
