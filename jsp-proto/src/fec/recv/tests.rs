@@ -1,3 +1,5 @@
+mod props;
+
 use alloc::vec;
 
 use super::*;
