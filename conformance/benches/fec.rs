@@ -121,8 +121,9 @@ fn protection(bench: &Bench, key: &Arc<SecretKey>) {
     ];
     let mut pairs = cases.map(|(_, fec)| warm(key, Work::Bytes, WARM, |settings| settings.fec(fec)));
     let figures = bench.turns(&mut pairs, 1 << 20, Round::per_packet);
-    for ((name, _), own) in cases.iter().zip(&figures) {
-        show(name, own, &figures[0]);
+    for (((name, _), pair), own) in cases.iter().zip(&pairs).zip(&figures) {
+        let together = pair.datagrams as f64 / pair.batches as f64;
+        show(&format!("{name}, {together:.1} datagrams at once"), own, &figures[0]);
     }
 }
 

@@ -67,9 +67,12 @@ pub(crate) struct Pair {
     /// One datagram in this many is lost; 0: none.
     loss: u64,
     random: u64,
-    /// So many datagrams of the client in a row are lost, after each so many; the counter of both.
+    /// So many datagrams of the client in a row are lost, after each so many.
     holes: Option<(u64, u64)>,
-    datagrams: u64,
+    /// Datagrams of the client.
+    pub(crate) datagrams: u64,
+    /// In so many calls for transmission.
+    pub(crate) batches: u64,
     /// Bytes per second in each direction.
     rate: u64,
     spare: Vec<Vec<u8>>,
@@ -134,6 +137,7 @@ impl Pair {
             random: 1,
             holes: None,
             datagrams: 0,
+            batches: 0,
             rate: RATE,
             spare: Vec::new(),
             out: vec![0; BATCH],
@@ -150,7 +154,7 @@ impl Pair {
 
     /// From now on the network loses `run` datagrams of the client in a row, after each `between`.
     pub(crate) fn set_holes(&mut self, between: u64, run: u64) {
-        (self.holes, self.datagrams) = (Some((between, run)), 0);
+        self.holes = Some((between, run));
     }
 
     /// What the client sends from now on, again and again.
@@ -214,6 +218,7 @@ impl Pair {
                 Output::Transmit(transmit) => {
                     let mut bytes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH));
                     bytes.clear();
+                    self.batches += u64::from(side == 0);
                     for datagram in transmit.payload.chunks(transmit.segment) {
                         self.random = self.random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
                         self.datagrams += u64::from(side == 0);
