@@ -93,7 +93,7 @@ func (c *Conn) onConnected() {
 
 func (c *Conn) onOpened(id uint64) {
 	s := newStream(c, id, false)
-	if s.kind() == kindBytes {
+	if !s.hasMessages() {
 		c.openedBytes = append(c.openedBytes, s)
 	} else {
 		c.openedMessages = append(c.openedMessages, s)

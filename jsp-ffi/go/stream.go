@@ -50,8 +50,11 @@ func newStream(c *Conn, id uint64, own bool) *stream {
 	return s
 }
 
-// kind is one of the kinds of streams; ids carry it.
-func (s *stream) kind() uint64 { return s.id >> 2 & 3 }
+// hasMessages tells what the stream carries, messages or bytes; ids say it in bits 2 and 3.
+func (s *stream) hasMessages() bool {
+	kind := s.id >> 2 & 3
+	return kind == kindOrderedMessages || kind == kindUnorderedMessages
+}
 
 func (s *stream) onReadable() { s.readable.raise() }
 

@@ -594,7 +594,7 @@ typedef struct JspEndpointStats {
 typedef struct JspStreamOptions {
   // `sizeof(JspStreamOptions)`.
   uint32_t size;
-  // `JSP_STREAM_...`. The ids of streams carry it in bits 2 and 3.
+  // `JSP_STREAM_...`. The ids of streams carry it in bits 2 and 3, where 3 is a stream of bytes that may be compressed.
   uint32_t kind;
   // Not 0: only this side sends. Bit 1 of the ids.
   uint32_t uni;

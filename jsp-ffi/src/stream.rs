@@ -34,7 +34,7 @@ pub const JSP_STREAM_UNORDERED_MESSAGES: u32 = 2;
 pub struct JspStreamOptions {
     /// `sizeof(JspStreamOptions)`.
     pub size: u32,
-    /// `JSP_STREAM_...`. The ids of streams carry it in bits 2 and 3.
+    /// `JSP_STREAM_...`. The ids of streams carry it in bits 2 and 3, where 3 is a stream of bytes that may be compressed.
     pub kind: u32,
     /// Not 0: only this side sends. Bit 1 of the ids.
     pub uni: u32,

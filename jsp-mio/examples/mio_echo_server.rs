@@ -7,7 +7,7 @@ use std::net::ToSocketAddrs;
 use std::ops::ControlFlow;
 
 use jsp_mio::mio::{Events, Poll, Token};
-use jsp_mio::proto::{Event as On, Recv, RecvMessage, SendError, StreamKind};
+use jsp_mio::proto::{Event as On, Recv, RecvMessage, SendError};
 use jsp_mio::{AppCode, Budget, Config, Conn, ConnId, Endpoint, Event, KeyFetch, MessageOptions, SecretKey, StreamId};
 
 const JSP: Token = Token(0);
@@ -82,7 +82,7 @@ fn serve(server: &mut Endpoint, event: Event, held: &mut Held) {
 
 /// Sends back what there is to read, as far as there is room. Breaks at the end of the stream.
 fn echo(connection: &mut Conn<'_>, stream: StreamId, piece: &mut Vec<u8>) -> ControlFlow<()> {
-    let messages = stream.kind() != StreamKind::Bytes;
+    let messages = stream.kind().has_messages();
     loop {
         while !piece.is_empty() {
             let sent = if messages {

@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use jsp_mio::proto::{Event as On, Recv, SendError, StreamKind};
+use jsp_mio::proto::{Event as On, Recv, SendError};
 use jsp_mio::{
     AppCode, ClientConfig, Config, Conn, ConnId, Endpoint, Event, KeyFetch, SecretKey, StreamId, StreamOptions, run,
 };
@@ -97,7 +97,7 @@ impl Receiver<'_> {
     fn handle(&mut self, mut connection: Conn<'_>, event: On) {
         let id = connection.id();
         match event {
-            On::StreamOpened(stream) if stream.kind() == StreamKind::Bytes && !stream.is_uni() => {
+            On::StreamOpened(stream) if !stream.kind().has_messages() && !stream.is_uni() => {
                 self.files.insert((id, stream), Stage::Head(Vec::new()));
             }
             On::StreamOpened(stream) => {

@@ -219,13 +219,14 @@ pub struct ConnStats {
     pub send_credit: u64,
     /// Bytes of memory held for received data.
     pub receive_memory: u64,
-    /// Messages on which compression was tried; those that it hardly made smaller were sent as they were.
+    /// Messages, and blocks of streams of bytes, on which compression was tried; those that it hardly made smaller were
+    /// sent as they were.
     pub compressions_tried: u64,
-    /// Messages accepted for sending that were compressed.
+    /// Messages and blocks that were compressed.
     pub messages_compressed: u64,
-    /// Bytes of these messages as the program gave them.
+    /// Bytes of these as the program gave them.
     pub bytes_before_compression: u64,
-    /// Bytes of these messages as they are sent.
+    /// Bytes of these as they are sent.
     pub bytes_after_compression: u64,
     /// What error correction did, in both directions.
     pub fec: FecStats,

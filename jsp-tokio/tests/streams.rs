@@ -7,13 +7,27 @@ use std::time::Duration;
 use common::{Pair, client_with, pair, pair_with, pattern, server_with, trust, within};
 use futures_util::{SinkExt, StreamExt};
 use jsp_tokio::{
-    AppCode, Delivery, MessageOptions, MessageOutcome, ReadError, SendError, Stream, StreamOptions, WriteError,
+    AppCode, Compression, Delivery, MessageOptions, MessageOutcome, ReadError, SendError, Stream, StreamOptions,
+    WriteError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn bytes_go_both_ways_through_tokios_traits() {
-    let Pair { client, server, .. } = pair().await;
+    bytes_go_both_ways(&pair().await).await;
+}
+
+#[tokio::test]
+async fn compressed_bytes_do_too() {
+    let pair = pair_with(|config| config.accept_compressed(true).compression(Compression::Adaptive)).await;
+    bytes_go_both_ways(&pair).await;
+    for stats in [pair.client.stats(), pair.server.stats()] {
+        assert!(stats.messages_compressed > 0 && stats.bytes_sent < 3 << 20, "{stats:?}");
+    }
+}
+
+async fn bytes_go_both_ways(Pair { client, server, .. }: &Pair) {
+    let server = server.clone();
     let echo = tokio::spawn(async move {
         let Ok(Some(Stream::Bytes(mut send, mut recv))) = server.accept_stream().await else { panic!("a stream") };
         let copied = tokio::io::copy(&mut recv, &mut send).await.expect("copied");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jsp_proto::{Congestion, ConnId, Event, Instant, Recv, StreamId, StreamKind, StreamOptions};
+use jsp_proto::{Congestion, ConnId, Event, Instant, Recv, StreamId, StreamOptions};
 
 use super::{Path, trusted};
 use crate::sim::{App, BottleneckId, Happening, Link, NodeId, Sim, TimerId};
@@ -178,7 +178,7 @@ impl Sink {
 impl App for Sink {
     fn on(&mut self, sim: &mut Sim, happening: &Happening) {
         if let Some((conn, Event::StreamReadable(stream))) = happening.event_at(self.node)
-            && stream.kind() == StreamKind::Bytes
+            && !stream.kind().has_messages()
         {
             self.read(sim, conn, stream);
         }

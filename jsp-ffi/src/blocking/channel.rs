@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use jsp_mio::{AppCode, Conn, Delivery, MessageOptions, StreamId, StreamOptions};
-use jsp_proto::{OpenError, Recv, RecvMessage, SendError, StreamKind};
+use jsp_proto::{OpenError, Recv, RecvMessage, SendError};
 
 use crate::status::{
     JSP_ERROR_BUFFER_TOO_SMALL, JSP_ERROR_DISCARDED, JSP_ERROR_EMPTY_MESSAGE, JSP_ERROR_NO_STREAM,
@@ -92,9 +92,10 @@ impl Channel {
             return Err(JSP_ERROR_EMPTY_MESSAGE);
         }
         if let Some(&stream) = self.peers.get(&number) {
-            let sent = match stream.kind() {
-                StreamKind::Bytes => conn.send(stream, data),
-                _ => conn.send_message(stream, data, MessageOptions::new()).map(|_| data.len()),
+            let sent = if stream.kind().has_messages() {
+                conn.send_message(stream, data, MessageOptions::new()).map(|_| data.len())
+            } else {
+                conn.send(stream, data)
             };
             return sent.map_err(of_send);
         }
@@ -213,7 +214,7 @@ enum Next {
 /// What a stream has to read: a message, or a piece of its bytes.
 fn next(conn: &mut Conn<'_>, stream: StreamId) -> Next {
     let mut data = Vec::new();
-    if stream.kind() == StreamKind::Bytes {
+    if !stream.kind().has_messages() {
         data.resize(PIECE, 0);
         return match conn.recv(stream, &mut data) {
             Ok(Recv::Data(len)) => {

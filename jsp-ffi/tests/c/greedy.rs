@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
-use jsp_mio::proto::{Event as On, Recv, RecvMessage, SendError, StreamKind};
+use jsp_mio::proto::{Event as On, Recv, RecvMessage, SendError};
 use jsp_mio::{ClientConfig, Config, Conn, Endpoint, Event, MessageOptions, StreamId, StreamOptions, run};
 
 /// Bytes that this client accepts for sending and has not delivered.
@@ -29,7 +29,7 @@ struct Greedy {
 
 impl Greedy {
     fn is_messages(&self) -> bool {
-        self.stream.kind() != StreamKind::Bytes
+        self.stream.kind().has_messages()
     }
 
     fn write(&mut self, connection: &mut Conn<'_>) {

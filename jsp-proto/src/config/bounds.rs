@@ -50,6 +50,7 @@
 //! | packets not accepted | 1024 per second | closed with BUFFER_EXCEEDED |
 //! | message received | [`ConfigBuilder::max_message_size`](super::ConfigBuilder::max_message_size) | closed with MESSAGE_TOO_LARGE |
 //! | compressed message received | [`ConfigBuilder::max_message_size`](super::ConfigBuilder::max_message_size), 255 times its LZ4 block and 64 bytes | closed with COMPRESSION when it is read |
+//! | block of a compressed stream of bytes | 64 KiB, encoded and expanded, 255 times its LZ4 block and 64 bytes; one per stream is held while it is read, and one buffer per connection | closed with COMPRESSION when it is read |
 //! | [`STREAMS_PER_TYPE`] | 100 | closed with STREAM_LIMIT |
 //! | streams that the peer resets | 200, then 50 per second | their places are given back later |
 //! | frames that move nothing (STOP_SENDING, early resets, BLOCKED, priorities) | 200 per second, 400 at once | priorities ignored; 4000 over: closed with EXCESSIVE_LOAD |

@@ -353,10 +353,10 @@ impl ConfigBuilder {
         self
     }
 
-    /// Whether peers may send compressed messages; they do on streams for which they ask for
-    /// [`Compression`](crate::Compression). Such a message is expanded when it is read, to at most
-    /// [`max_message_size`](Self::max_message_size), and at most 255 bytes come of each byte received: a peer can make a
-    /// reader do that much more work. Default: no.
+    /// Whether peers may send compressed data; they do on streams for which they ask for
+    /// [`Compression`](crate::Compression). It is expanded when it is read: a message to at most
+    /// [`max_message_size`](Self::max_message_size), bytes in blocks of at most 64 KiB. At most 255 bytes come of each
+    /// byte received: a peer can make a reader do that much more work. Default: no.
     pub fn accept_compressed(mut self, accept: bool) -> Self {
         self.config.transport.accept_compressed = accept;
         self

@@ -38,23 +38,29 @@ impl Fec {
     }
 }
 
-/// Whether the messages of a stream are compressed (specification section 4.12).
+/// Whether what is sent on a stream is compressed (specification section 4.12).
 ///
 /// Compression needs the peer's consent, [`ConfigBuilder::accept_compressed`](crate::ConfigBuilder::accept_compressed);
-/// without it messages are sent as they are. The receiver reads the same messages either way.
+/// without it data is sent as it is. The receiver reads the same either way.
 ///
-/// Encryption does not hide lengths, and the length of a compressed message depends on what it says. **Never compress
-/// messages in which a secret stands beside text that an attacker chooses**: from the lengths of many such messages the
-/// secret can be guessed, byte by byte (the attacks CRIME and BREACH). Each message is compressed for itself, so a
-/// message tells nothing about another one.
+/// Messages are compressed one by one. Bytes are compressed in blocks of up to 16 KiB, each of what is there when a
+/// packet has room for it: nothing waits for a block to fill, so that bytes that are written slowly and in small pieces
+/// hardly become fewer. A stream of bytes must be opened with compression; later it can be turned off and on again. No
+/// message or block refers to another one.
+///
+/// Encryption does not hide lengths, and the length of compressed data depends on what it says. **Never compress data in
+/// which a secret stands beside text that an attacker chooses**: from the lengths of many such messages or blocks the
+/// secret can be guessed, byte by byte (the attacks CRIME and BREACH). Since each is compressed for itself, it tells
+/// nothing about another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Messages are sent as they are.
+    /// Data is sent as it is.
     #[default]
     Off,
-    /// A message of 256 bytes or more is sent as an LZ4 block if that is smaller by at least 32 bytes and a tenth. After
-    /// four such attempts in a row that failed, 2, 4, and so on up to 1024 messages are sent without one.
+    /// A message or block of 256 bytes or more is sent as an LZ4 block if that is smaller by at least 32 bytes and a
+    /// tenth. After four such attempts in a row that failed, 2, 4, and so on up to 1024 messages or blocks are sent
+    /// without one.
     Adaptive,
 }
 

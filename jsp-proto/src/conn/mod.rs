@@ -46,7 +46,6 @@ use crate::recovery::AckRecord;
 use crate::stats::ConnStats;
 use crate::stream::{Limits, Pressure, StreamRecord, Streams};
 use crate::time::Instant;
-use crate::wire::frame::types;
 use crate::wire::header::LongHeader;
 use crate::wire::{Cid, Params, Side};
 
@@ -295,9 +294,9 @@ impl Connection {
         self.streams.drop_unread();
     }
 
-    /// A compressed message of the peer cannot be expanded.
-    pub(crate) fn fail_to_unpack(&mut self, now: Instant) {
-        self.fail(now, Violation::new(TransportError::COMPRESSION, "a message that does not expand"), types::MSG);
+    /// Compressed data of the peer, which came in frames of this type, cannot be expanded.
+    pub(crate) fn fail_to_unpack(&mut self, now: Instant, frame: u64) {
+        self.fail(now, Violation::new(TransportError::COMPRESSION, "compressed data that does not expand"), frame);
     }
 
     /// Takes the peer's parameters.

@@ -10,7 +10,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::error::{ReadError, WriteError};
 use super::stream::{Attempt, Half};
-use crate::{AppCode, ConnectionError, Fec, Recv, RecvError, SendError, StreamId};
+use crate::{AppCode, Compression, ConnectionError, Fec, Recv, RecvError, SendError, StreamId};
 
 /// The sending half of a stream of bytes. Also a [`futures_io::AsyncWrite`].
 ///
@@ -94,6 +94,12 @@ impl SendStream {
     /// Gives the stream up: the peer reads `code` instead of what it has not received yet.
     pub fn reset(&mut self, code: AppCode) {
         self.half.reset(code);
+    }
+
+    /// Whether what is sent from now on is compressed; mind the warning at [`Compression`]. Does nothing on a stream that
+    /// was opened without compression.
+    pub fn set_compression(&mut self, compression: Compression) {
+        self.half.set_compression(compression);
     }
 
     /// Error correction of what is sent from now on.
@@ -181,18 +187,24 @@ impl RecvStream {
             return Poll::Ready(end.clone().map(|()| 0));
         }
         let stream = self.half.stream;
+        let mut reason = None;
         let read = self.half.poll(
             cx,
             |slot| &mut slot.reader,
             |conn, slot| match (conn.recv(stream, buffer), slot.reset(stream)) {
                 (Ok(Recv::Blocked), _) => Attempt::Blocked,
                 (Err(RecvError::UnknownStream), Some(code)) => Attempt::Done(Ok(Recv::Reset(code))),
+                (Err(RecvError::Corrupt), _) => {
+                    reason = conn.close_reason().cloned();
+                    Attempt::Done(Err(RecvError::Corrupt))
+                }
                 (found, _) => Attempt::Done(found),
             },
         );
         let end = match read {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(Ok(Recv::Data(read)))) => return Poll::Ready(Ok(read)),
+            Poll::Ready(Ok(Err(RecvError::Corrupt))) => Err(reason.map_or(ReadError::Stopped, ReadError::from)),
             Poll::Ready(Ok(found)) => end_of(found.map(|found| match found {
                 Recv::Reset(code) => Err(ReadError::Reset(code)),
                 _ => Ok(()),
@@ -279,6 +291,10 @@ impl Half {
 
     pub(super) fn stop(&self, code: AppCode) {
         self.act(|conn, _| conn.stop(self.stream, code));
+    }
+
+    pub(super) fn set_compression(&self, compression: Compression) {
+        self.act(|conn, _| conn.set_compression(self.stream, compression));
     }
 
     pub(super) fn set_fec(&self, fec: Fec) -> Result<(), SendError> {

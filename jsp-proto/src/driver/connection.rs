@@ -9,7 +9,6 @@ use super::error::OpenError;
 use super::message::{MessageReceiver, MessageSender, MessageStream};
 use super::state::Shared;
 use super::stream::Half;
-use crate::wire::StreamKind;
 use crate::{AppCode, Congestion, ConnId, ConnStats, ConnectionError, KeyId, Network, Side, StreamId, StreamOptions};
 
 /// One connection, kept alive by its handles and those of its streams.
@@ -131,7 +130,7 @@ impl Connection {
     }
 
     async fn open(&self, options: StreamOptions, messages: bool, uni: bool) -> Result<StreamId, OpenError> {
-        let is_messages = matches!(options.kind, StreamKind::Ordered | StreamKind::Unordered);
+        let is_messages = options.kind.has_messages();
         if is_messages != messages || options.uni != uni {
             return Err(OpenError::WrongKind);
         }
@@ -186,7 +185,7 @@ impl Connection {
     }
 
     fn typed(&self, stream: StreamId) -> Stream {
-        let messages = matches!(stream.kind(), StreamKind::Ordered | StreamKind::Unordered);
+        let messages = stream.kind().has_messages();
         match (messages, stream.is_uni()) {
             (false, false) => Stream::Bytes(SendStream::new(self.half(stream)), RecvStream::new(self.half(stream))),
             (false, true) => Stream::BytesUni(RecvStream::new(self.half(stream))),

@@ -124,7 +124,7 @@ impl MessageSender {
 
     /// Whether messages sent from now on are compressed; mind the warning at [`Compression`].
     pub fn set_compression(&mut self, compression: Compression) {
-        self.half.act(|conn, _| conn.set_compression(self.half.stream, compression));
+        self.half.set_compression(compression);
     }
 
     /// Error correction of what is sent from now on.

@@ -13,6 +13,7 @@ use crate::stream::{
     MessageId, MessageOptions, OpenError, Recv, RecvError, RecvMessage, SendError, Slices, StreamOptions,
 };
 use crate::time::Instant;
+use crate::wire::frame::types;
 use crate::wire::{Side, StreamId};
 
 /// One connection of an [`Endpoint`], borrowed to work with it.
@@ -214,11 +215,12 @@ impl<'e> Conn<'e> {
         self.change(Err(SendError::Closed), |connection, _| connection.streams_mut().set_priority(stream, priority))
     }
 
-    /// Whether the messages that this side sends on the stream from now on are compressed; mind the warning at
-    /// [`Compression`]. For streams that the peer opened, too.
+    /// Whether what this side sends on the stream from now on is compressed; mind the warning at [`Compression`]. For
+    /// streams that the peer opened, too.
     ///
     /// # Errors
-    /// If this side sends no messages on it.
+    /// If this side does not send on it, and [`SendError::WrongKind`] on a stream of bytes that was opened without
+    /// compression.
     pub fn set_compression(&mut self, stream: StreamId, compression: Compression) -> Result<(), SendError> {
         self.change(Err(SendError::Closed), |connection, _| {
             connection.streams_mut().set_compression(stream, compression)
@@ -243,16 +245,22 @@ impl<'e> Conn<'e> {
     /// Reads from a stream of bytes into `out`.
     ///
     /// # Errors
-    /// If this side cannot read bytes from the stream.
+    /// If this side cannot read bytes from the stream, or these.
     pub fn recv(&mut self, stream: StreamId, out: &mut [u8]) -> Result<Recv, RecvError> {
-        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv(stream, out))
+        let result =
+            self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv(stream, out));
+        self.close_if_corrupt(stream, result)
     }
 
-    /// The bytes of a stream of bytes that can be read now, as two parts; both empty if there are none.
+    /// The bytes of a stream of bytes that can be read now, as two parts; both empty if there are none. Of a compressed
+    /// stream these are the bytes of one block, expanded for this; more may be there after them.
     ///
     /// # Errors
-    /// If this side cannot read bytes from the stream.
+    /// If this side cannot read bytes from the stream, or these.
     pub fn peek(&mut self, stream: StreamId) -> Result<Slices<'_>, RecvError> {
+        let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
+        let unpacked = connection.streams_mut().unpack_block(stream);
+        self.close_if_corrupt(stream, unpacked)?;
         let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
         connection.streams_mut().peek(stream)
     }
@@ -260,14 +268,17 @@ impl<'e> Conn<'e> {
     /// Takes `bytes` of what [`peek`](Self::peek) showed, at most all of it.
     ///
     /// # Errors
-    /// If this side cannot read bytes from the stream.
+    /// If this side cannot read bytes from the stream, or these.
     pub fn consume(&mut self, stream: StreamId, bytes: usize) -> Result<(), RecvError> {
-        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().consume(stream, bytes))
+        let result =
+            self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().consume(stream, bytes));
+        self.close_if_corrupt(stream, result)
     }
 
-    fn close_if_corrupt<T>(&mut self, result: Result<T, RecvError>) -> Result<T, RecvError> {
+    fn close_if_corrupt<T>(&mut self, stream: StreamId, result: Result<T, RecvError>) -> Result<T, RecvError> {
         if matches!(result, Err(RecvError::Corrupt)) {
-            self.change((), Connection::fail_to_unpack);
+            let frame = if stream.kind().has_messages() { types::MSG } else { types::STREAM };
+            self.change((), |connection, now| connection.fail_to_unpack(now, frame));
         }
         result
     }
@@ -279,7 +290,7 @@ impl<'e> Conn<'e> {
     pub fn recv_message(&mut self, stream: StreamId, out: &mut Vec<u8>) -> Result<RecvMessage, RecvError> {
         let result = self
             .change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv_message(stream, out));
-        self.close_if_corrupt(result)
+        self.close_if_corrupt(stream, result)
     }
 
     /// The next message as two parts, without taking it. One that came compressed is expanded for this, once, unless
@@ -290,7 +301,7 @@ impl<'e> Conn<'e> {
     pub fn peek_message(&mut self, stream: StreamId) -> Result<Option<Slices<'_>>, RecvError> {
         let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
         let unpacked = connection.streams_mut().unpack_message(stream);
-        self.close_if_corrupt(unpacked)?;
+        self.close_if_corrupt(stream, unpacked)?;
         let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
         connection.streams_mut().peek_message(stream)
     }
@@ -312,7 +323,8 @@ impl<'e> Conn<'e> {
     }
 
     /// Tells what network the device is on. Streams that have no [`fec`](StreamOptions::fec) or
-    /// [`compression`](StreamOptions::compression) of their own do from now on what suits it:
+    /// [`compression`](StreamOptions::compression) of their own do from now on what suits it; streams of bytes that were
+    /// opened without compression stay without it:
     ///
     /// | network | correction | compression |
     /// | --- | --- | --- |

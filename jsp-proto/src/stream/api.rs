@@ -77,8 +77,7 @@ impl StreamOptions {
         self
     }
 
-    /// Whether what this side sends is compressed; mind the warning at [`Compression`]. Streams of bytes are not: opening
-    /// one with compression is [`OpenError::ModeNeedsMessages`].
+    /// Whether what this side sends is compressed; mind the warning at [`Compression`].
     pub const fn compression(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);
         self
@@ -161,7 +160,7 @@ pub enum Outcome {
 pub enum OpenError {
     /// The peer's limit of streams of this type is reached. [`Event::StreamsAvailable`](crate::Event::StreamsAvailable) follows.
     Limit,
-    /// Only streams of messages can be other than reliable, or compressed.
+    /// Only streams of messages can be other than reliable.
     ModeNeedsMessages,
     /// [`Fec::On`] has 1 to 64 packets and 1 to 32 parity packets per block.
     Fec,
@@ -206,9 +205,9 @@ pub enum RecvError {
     UnknownStream,
     /// Bytes from a stream of messages or the reverse, or this side's own one-way stream.
     WrongKind,
-    /// This side has called `stop`, or found a message to be [`Corrupt`](Self::Corrupt).
+    /// This side has called `stop`, or found data to be [`Corrupt`](Self::Corrupt).
     Stopped,
-    /// The next message is compressed and does not expand to what the peer says. This closes the connection with
+    /// The next message or bytes are compressed and do not expand to what the peer says. This closes the connection with
     /// [`TransportError::COMPRESSION`](crate::TransportError::COMPRESSION) and drops what the stream still had.
     Corrupt,
 }
@@ -285,7 +284,7 @@ macro_rules! error_texts {
 error_texts! {
     OpenError {
         Self::Limit => "the peer's limit of streams of this type is reached",
-        Self::ModeNeedsMessages => "a stream of bytes can only be reliable and not compressed",
+        Self::ModeNeedsMessages => "a stream of bytes can only be reliable",
         Self::Fec => "error correction with 0, or more than 64 packets or 32 parity packets, per block",
         Self::Closed => "the connection is closed",
     }
@@ -305,6 +304,6 @@ error_texts! {
         Self::UnknownStream => "no such stream",
         Self::WrongKind => "the stream does not give this kind of data to this side",
         Self::Stopped => "this side stopped the stream",
-        Self::Corrupt => "a compressed message does not expand to what the peer says",
+        Self::Corrupt => "compressed data does not expand to what the peer says",
     }
 }

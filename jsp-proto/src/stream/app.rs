@@ -14,7 +14,7 @@ use crate::config::{Compression, Fec};
 use crate::error::AppCode;
 use crate::slab::Key;
 use crate::time::Instant;
-use crate::wire::{StreamId, StreamType};
+use crate::wire::{StreamId, StreamKind, StreamType};
 
 impl Streams {
     /// Opens a stream. The peer learns of it at once, before anything is written.
@@ -23,10 +23,8 @@ impl Streams {
         if self.closed {
             return Err(OpenError::Closed);
         }
-        let ty = StreamType::of(options.kind, options.uni, self.side);
-        let packs = options.compression.is_some_and(|compression| compression != Compression::Off);
-        let plain = options.delivery == Delivery::Reliable && !packs;
-        if !has_messages(ty.id(0)) && !plain {
+        let ty = self.type_of(options);
+        if !has_messages(ty.id(0)) && options.delivery != Delivery::Reliable {
             return Err(OpenError::ModeNeedsMessages);
         }
         if options.fec.is_some_and(|fec| !fec.is_valid()) {
@@ -53,12 +51,22 @@ impl Streams {
         Ok(sid)
     }
 
+    /// What these options open. Bytes that are to be compressed are block-encoded if the peer takes that.
+    fn type_of(&self, options: StreamOptions) -> StreamType {
+        let blocks = StreamType::of(StreamKind::Blocks, options.uni, self.side);
+        let packs = options.compression.unwrap_or(self.policy.compression) != Compression::Off;
+        if packs && options.kind == StreamKind::Bytes && self.send.peer_unpacks && self.stream_limit(blocks) > 0 {
+            return blocks;
+        }
+        StreamType::of(options.kind, options.uni, self.side)
+    }
+
     /// How many more streams of these options may be opened now.
     pub(crate) fn openable(&self, options: StreamOptions) -> u64 {
         if self.closed {
             return 0;
         }
-        let ty = StreamType::of(options.kind, options.uni, self.side);
+        let ty = self.type_of(options);
         self.types.get(ty.as_usize()).map_or(0, |count| count.limit.saturating_sub(count.opened))
     }
 
@@ -223,7 +231,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Whether messages accepted from now on are compressed.
+    /// Whether messages accepted from now on are compressed, or bytes of a block-encoded stream sent from now on.
     pub(crate) fn set_compression(&mut self, sid: StreamId, compression: Compression) -> Result<(), SendError> {
         let (_, stream) = self.stream_mut(sid).ok_or(SendError::UnknownStream)?;
         let half = stream.send.as_mut().ok_or(SendError::WrongKind)?;
@@ -282,17 +290,12 @@ impl Streams {
     pub(crate) fn recv(&mut self, sid: StreamId, out: &mut [u8]) -> Result<Recv, RecvError> {
         let (key, half) = self.receiving(sid, false)?;
         match half.find() {
-            Found::Data { start, end, .. } => {
-                let length = (end - start).min(out.len() as u64);
-                let (head, tail) = half.slices(start, start + length);
-                if let Some((first, second)) = out.split_at_mut_checked(head.len()) {
-                    first.copy_from_slice(head);
-                    if let Some(second) = second.get_mut(..tail.len()) {
-                        second.copy_from_slice(tail);
-                    }
-                }
-                self.read(key, |half, pool| half.consume_bytes(pool, length));
-                Ok(Recv::Data(length as usize))
+            Found::Data { .. } | Found::Open | Found::Corrupt => {
+                let half = self.slab.get_mut(key).and_then(|stream| stream.recv.as_mut());
+                let read = half.map_or(Ok(0), |half| half.read_bytes(&mut self.recv, out, &mut self.spare));
+                let length = read.map_err(|lz4::Corrupt| self.give_up_reading(key))?;
+                self.settle(key);
+                Ok(Recv::Data(length))
             }
             Found::Nothing => {
                 self.rearm(key);
@@ -306,25 +309,39 @@ impl Streams {
         }
     }
 
-    /// The readable bytes in place, in two parts; both empty if there are none, and then [`recv`](Self::recv) says
-    /// whether that is the end.
+    /// Expands the next block of a block-encoded stream if it is compressed, so that [`peek`](Self::peek) can show it.
+    pub(crate) fn unpack_block(&mut self, sid: StreamId) -> Result<(), RecvError> {
+        let (key, _) = self.receiving(sid, false)?;
+        let half = self.slab.get_mut(key).and_then(|stream| stream.recv.as_mut());
+        let opened = half.map_or(Ok(()), |half| half.open_block(&mut self.recv, &mut self.spare));
+        opened.map_err(|lz4::Corrupt| self.give_up_reading(key))
+    }
+
+    /// The readable bytes in place, in two parts, or those of one block; both empty if there are none, and then
+    /// [`recv`](Self::recv) says whether that is the end.
     pub(crate) fn peek(&mut self, sid: StreamId) -> Result<Slices<'_>, RecvError> {
+        self.unpack_block(sid)?;
         let (key, half) = self.receiving(sid, false)?;
         match half.find() {
             Found::Data { start, end, .. } => Ok(self.receiving(sid, false)?.1.slices(start, end)),
+            Found::Open => Ok(self.receiving(sid, false)?.1.open_slices()),
             Found::Nothing => {
                 self.rearm(key);
                 Ok((&[], &[]))
             }
             Found::End(_) => Ok((&[], &[])),
-            Found::Stopped => Err(RecvError::Stopped),
+            Found::Corrupt | Found::Stopped => Err(RecvError::Stopped),
         }
     }
 
     /// Takes the first `n` bytes that [`peek`](Self::peek) showed, or as many as there are.
     pub(crate) fn consume(&mut self, sid: StreamId, n: usize) -> Result<(), RecvError> {
+        self.unpack_block(sid)?;
         let (key, _) = self.receiving(sid, false)?;
-        self.read(key, |half, pool| half.consume_bytes(pool, n as u64));
+        if let Some(half) = self.slab.get_mut(key).and_then(|stream| stream.recv.as_mut()) {
+            half.consume_bytes(&mut self.recv, n as u64, &mut self.spare);
+        }
+        self.settle(key);
         Ok(())
     }
 
@@ -343,7 +360,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Nothing that follows a message that cannot be expanded is shown.
+    /// Nothing that follows a message or block that cannot be expanded is shown.
     fn give_up_reading(&mut self, key: Key) -> RecvError {
         self.read(key, |half, pool| {
             half.stop(pool);
@@ -364,7 +381,7 @@ impl Streams {
                 Ok(None)
             }
             Found::End(_) => Ok(None),
-            Found::Stopped => Err(RecvError::Stopped),
+            Found::Open | Found::Corrupt | Found::Stopped => Err(RecvError::Stopped),
         }
     }
 
@@ -404,7 +421,7 @@ impl Streams {
                 self.read(key, RecvHalf::end_reported);
                 Ok(code.map_or(RecvMessage::Finished, RecvMessage::Reset))
             }
-            Found::Stopped => Err(RecvError::Stopped),
+            Found::Open | Found::Corrupt | Found::Stopped => Err(RecvError::Stopped),
         }
     }
 }

@@ -5,9 +5,9 @@
 //! address space in the stream's ring; as long as they are more than one window, no further credit is given for them,
 //! which bounds the ring to two windows.
 //!
-//! A message is begun only when credit covers all of it. So a window that carries messages must never leave a sender
-//! whose data was all consumed with less than the largest message: it is made twice that size, and if its cap forbids
-//! that, it grants earlier than by half.
+//! A message, or a block of a stream of blocks, is begun only when credit covers all of it. So a window that carries
+//! them must never leave a sender whose data was all consumed with less than the largest: it is made twice that size,
+//! and if its cap forbids that, it grants earlier than by half.
 
 use crate::time::{Instant, nanos};
 use core::time::Duration;
@@ -18,8 +18,8 @@ pub(super) struct Window {
     size: u64,
     max: u64,
     granted: u64,
-    /// The largest message that must always fit; 0 if no messages are carried.
-    message: u64,
+    /// The largest message or block that must always fit; 0 for plain bytes.
+    whole: u64,
     updated: Option<Instant>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Pressure {
 
 impl Window {
     pub(super) fn new(size: u64, max: u64) -> Self {
-        Self { size, max: max.max(size), granted: size, message: 0, updated: None }
+        Self { size, max: max.max(size), granted: size, whole: 0, updated: None }
     }
 
     /// The limit that the peer must keep to.
@@ -68,7 +68,7 @@ impl Window {
         if climate.pressure == Pressure::NoCredit {
             return false;
         }
-        let threshold = (self.size / 2).min(self.size.saturating_sub(self.message)).max(1);
+        let threshold = (self.size / 2).min(self.size.saturating_sub(self.whole)).max(1);
         if self.limit(released, overhang).saturating_sub(self.granted) < threshold {
             return false;
         }
@@ -81,9 +81,9 @@ impl Window {
         true
     }
 
-    /// The window carries messages of up to `size` bytes.
-    pub(super) fn carry_messages(&mut self, size: u64) {
-        self.message = size;
+    /// The window carries messages or blocks of up to `size` bytes.
+    pub(super) fn carry(&mut self, size: u64) {
+        self.whole = self.whole.max(size);
         self.raise(size.saturating_mul(2));
     }
 
@@ -184,7 +184,7 @@ mod tests {
     fn a_window_always_leaves_room_for_the_largest_message() {
         for max in [1000, 1500, 9000] {
             let mut window = Window::new(1000, max);
-            window.carry_messages(1000);
+            window.carry(1000);
             let (mut sent, mut time) = (0, 1000);
             for length in [1, 999, 3, 500, 1000, 1, 1, 700] {
                 sent += length;

@@ -1,7 +1,8 @@
-//! Messages as LZ4 blocks (specification section 4.12): `varint raw_len || block`, each for itself.
+//! LZ4 (specification section 4.12): a message, or a piece of a stream of bytes, as `varint raw_len || block`, each for
+//! itself.
 //!
 //! Owns the work space of the sending side and the rule of when to try. What arrives is expanded when it is read, into
-//! the reader's buffer, so that unread messages never take more memory than they took on the wire.
+//! the reader's buffer, so that unread data never takes more memory than it took on the wire.
 
 use alloc::vec::Vec;
 
@@ -55,9 +56,9 @@ impl Pace {
 /// What compressing has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PackStats {
-    /// Messages tried.
+    /// Messages and pieces tried.
     pub(crate) tried: u64,
-    /// Messages that became small enough.
+    /// Those that became small enough.
     pub(crate) packed: u64,
     /// Bytes of these before.
     pub(crate) before: u64,
@@ -164,6 +165,11 @@ impl Unpacked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Corrupt;
 
+/// Whether a block of `encoded` bytes may stand for `length` bytes, of which a receiver takes `max`.
+pub(super) const fn may_expand(length: u64, max: u64, encoded: u64) -> bool {
+    length > 0 && length <= max && length <= encoded.saturating_mul(255).saturating_add(64)
+}
+
 /// Replaces the contents of `out` by the message of at most `max` bytes that a body stands for. The body says how long
 /// that is; a lie is found before memory is taken for it, or when the block does not fill it exactly.
 pub(super) fn unpack((head, tail): Slices<'_>, max: u64, out: &mut Vec<u8>) -> Result<(), Corrupt> {
@@ -178,7 +184,7 @@ pub(super) fn unpack((head, tail): Slices<'_>, max: u64, out: &mut Vec<u8>) -> R
         None => (&[][..], tail.get(header - head.len()..).unwrap_or_default()),
     };
     let block_length = head.len() + tail.len();
-    if length == 0 || length > max.min(255 * block_length as u64 + 64) {
+    if !may_expand(length, max, block_length as u64) {
         return Err(Corrupt);
     }
     let length = length as usize;

@@ -14,6 +14,7 @@
 
 mod api;
 mod app;
+mod block;
 mod control;
 mod flow;
 mod limits;
@@ -200,7 +201,7 @@ struct TypeCount {
 }
 
 const fn has_messages(sid: StreamId) -> bool {
-    matches!(sid.kind(), StreamKind::Ordered | StreamKind::Unordered)
+    sid.kind().has_messages()
 }
 
 /// All streams of one connection.
@@ -214,6 +215,8 @@ pub(crate) struct Streams {
     recv: RecvPool,
     packer: Packer,
     unpacked: Unpacked,
+    /// A buffer for the next block that is expanded.
+    spare: Vec<u8>,
     policy: Policy,
     /// What the data written since [`take_wish`](Self::take_wish) asks of error correction.
     wish: Wish,
@@ -249,10 +252,17 @@ pub(crate) struct Streams {
 impl Streams {
     /// No streams yet. Until the peer's parameters are known, sending keeps to the floor of specification section
     /// 2.10.
-    pub(crate) fn new(side: Side, local: Limits, hash: KeyedHash) -> Self {
-        let types = core::array::from_fn(|index| {
-            let own = StreamType::new(index as u8).is_some_and(|ty| ty.initiator() == side);
-            let limit = if own { FLOOR_MAX_STREAMS } else { local.max_streams.get(index).copied().unwrap_or(0) };
+    pub(crate) fn new(side: Side, mut local: Limits, hash: KeyedHash) -> Self {
+        let types = StreamType::ALL.map(|ty| {
+            let blocks = ty.kind() == StreamKind::Blocks;
+            let mut limit = FLOOR_MAX_STREAMS;
+            if let Some(ours) = local.max_streams.get_mut(ty.as_usize()).filter(|_| ty.initiator() != side) {
+                *ours = if blocks && !local.unpacks { 0 } else { *ours };
+                limit = *ours;
+            } else if blocks {
+                // Only a receiver that expands blocks takes streams of them.
+                limit = 0;
+            }
             TypeCount { limit, ..TypeCount::default() }
         });
         Self {
@@ -276,6 +286,7 @@ impl Streams {
             recv: RecvPool::new(Window::new(local.max_data, local.max_window), local.max_message_size),
             packer: Packer::default(),
             unpacked: Unpacked::default(),
+            spare: Vec::new(),
             policy: local.policy,
             wish: Wish::NONE,
             peer_stream_data: FLOOR_MAX_STREAM_DATA,
@@ -349,6 +360,7 @@ impl Streams {
     /// Gives back the memory of everything that was received and not read, for a connection that is over.
     pub(crate) fn drop_unread(&mut self) {
         self.unpacked = Unpacked::default();
+        self.spare = Vec::new();
         let keys: Vec<Key> = self.slab.iter().map(|(key, _)| key).collect();
         for key in keys {
             if let Some(half) = self.slab.get_mut(key).and_then(|stream| stream.recv.as_mut()) {
@@ -390,9 +402,14 @@ impl Streams {
     fn create(&mut self, sid: StreamId, priority: u8, delivery: Delivery, own: Own) -> Key {
         let initiated = sid.initiator() == self.side;
         let mut window = Window::new(self.limits.max_stream_data, self.limits.max_stream_window);
-        if has_messages(sid) {
-            window.carry_messages(self.limits.max_message_size);
-            self.recv.window.carry_messages(self.limits.max_message_size);
+        let whole = match sid.kind() {
+            StreamKind::Bytes => 0,
+            StreamKind::Ordered | StreamKind::Unordered => self.limits.max_message_size,
+            StreamKind::Blocks => block::MAX_ENCODED,
+        };
+        if whole > 0 {
+            window.carry(whole);
+            self.recv.window.carry(whole);
         }
         let mut send = (initiated || !sid.is_uni()).then(|| SendHalf::new(sid, self.peer_stream_data, delivery));
         if let Some(half) = &mut send {
@@ -548,7 +565,7 @@ impl Streams {
 
     /// Some stream has data that the application has not read. Looks at every stream.
     pub(crate) fn has_unread(&self) -> bool {
-        let unread = |half: &RecvHalf| matches!(half.find(), recv::Found::Data { .. });
+        let unread = |half: &RecvHalf| matches!(half.find(), recv::Found::Data { .. } | recv::Found::Open);
         self.slab.iter().any(|(_, stream)| stream.recv.as_ref().is_some_and(unread))
     }
 
@@ -562,9 +579,9 @@ impl Streams {
         streams as usize + self.slab.capacity() * size_of::<Stream>() + self.sched.memory()
     }
 
-    /// Bytes held for received data: rings, and the compressed message that is shown. O(1).
+    /// Bytes held for received data: rings, expanded blocks, and the compressed message that is shown. O(1).
     pub(crate) fn recv_memory(&self) -> u64 {
-        self.recv.held + self.unpacked.memory()
+        self.recv.held + self.unpacked.memory() + self.spare.capacity() as u64
     }
 
     /// Bytes of data sent again so far.

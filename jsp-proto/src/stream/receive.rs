@@ -6,8 +6,8 @@ use super::{OPENED, Own, STOPPED, Streams, control, has_messages};
 use crate::error::{AppCode, TransportError, Violation};
 use crate::slab::Key;
 use crate::time::Instant;
+use crate::wire::StreamId;
 use crate::wire::frame::{Blocked, Frame, Msg, ResetStream, Stream as StreamFrame};
-use crate::wire::{StreamId, StreamKind};
 
 /// Whether a packet may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Streams {
         if sid.initiator() == self.side {
             return Err(state_error("a stream that was never opened"));
         }
-        if sid.index() >= count.limit || sid.kind() == StreamKind::Blocks {
+        if sid.index() >= count.limit {
             return Err(Violation::new(TransportError::STREAM_LIMIT, "more streams than allowed"));
         }
         for index in count.opened..=sid.index() {

@@ -147,7 +147,7 @@ impl Streams {
         let Some(stream) = self.slab.get_mut(key) else { return Ok(()) };
         let Some(half) = &mut stream.send else { return Ok(()) };
         while stream.deficit > 0 && half.fresh(self.now, &mut self.send) == Fresh::Ready {
-            match half.write_fresh(key, &mut self.send, w, sink) {
+            match half.write_fresh(key, &mut self.send, &mut self.packer, w, sink) {
                 Wrote::Frame(length) => {
                     stream.deficit -= i32::try_from(length).unwrap_or(i32::MAX);
                     let fec = stream.own.fec.unwrap_or(self.policy.fec);

@@ -14,7 +14,7 @@ pub mod stream_id;
 pub mod varint;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use cursor::{Full, Reader, Truncated, Writer};
 pub use frame::{Ack, AckRanges, EcnCounts, Frame, FrameError};

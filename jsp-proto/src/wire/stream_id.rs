@@ -11,8 +11,16 @@ pub enum StreamKind {
     Ordered = 1,
     /// Messages, delivered as they become complete.
     Unordered = 2,
-    /// A byte stream coded in blocks, so that it can be compressed (specification section 4.6).
+    /// A byte stream coded in blocks, so that it can be compressed (specification section 4.6). To the application it is
+    /// a byte stream like any other.
     Blocks = 3,
+}
+
+impl StreamKind {
+    /// Whether it carries messages; otherwise bytes, encoded or not.
+    pub const fn has_messages(self) -> bool {
+        matches!(self, Self::Ordered | Self::Unordered)
+    }
 }
 
 /// The low four bits of a stream id: kind, direction and initiator (specification section 4.2).

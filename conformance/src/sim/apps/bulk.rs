@@ -1,6 +1,6 @@
 //! One long byte stream whose content follows from a seed.
 
-use jsp_proto::{ConnId, Event, OpenError, Recv, SendError, StreamId, StreamKind, StreamOptions};
+use jsp_proto::{ConnId, Event, OpenError, Recv, SendError, StreamId, StreamOptions};
 
 use super::super::{App, Happening, NodeId, Sim};
 use super::{check_content, fill_content};
@@ -163,7 +163,7 @@ impl BulkReceiver {
 impl App for BulkReceiver {
     fn on(&mut self, sim: &mut Sim, happening: &Happening) {
         if let Some((conn, Event::StreamReadable(stream))) = happening.event_at(self.node)
-            && matches!(stream.kind(), StreamKind::Bytes | StreamKind::Blocks)
+            && !stream.kind().has_messages()
         {
             self.read(sim, conn, stream);
         }

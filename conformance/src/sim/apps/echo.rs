@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jsp_proto::{Conn, ConnId, Event, MessageOptions, Recv, RecvError, RecvMessage, SendError, StreamId, StreamKind};
+use jsp_proto::{Conn, ConnId, Event, MessageOptions, Recv, RecvError, RecvMessage, SendError, StreamId};
 
 use super::super::{App, Happening, NodeId, Sim};
 
@@ -67,7 +67,7 @@ enum Next {
 }
 
 fn is_bytes(stream: StreamId) -> bool {
-    matches!(stream.kind(), StreamKind::Bytes | StreamKind::Blocks)
+    !stream.kind().has_messages()
 }
 
 fn write(conn: &mut Conn<'_>, stream: StreamId, bytes: &[u8]) -> Result<usize, SendError> {

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jsp_proto::{
-    ConnId, Event, Instant, MessageId, MessageOptions, Outcome, RecvMessage, SendError, StreamId, StreamKind,
-    StreamOptions,
+    ConnId, Event, Instant, MessageId, MessageOptions, Outcome, RecvMessage, SendError, StreamId, StreamOptions,
 };
 
 use super::super::{App, Happening, NodeId, Sim, TimerId};
@@ -191,7 +190,7 @@ impl MessageSink {
 impl App for MessageSink {
     fn on(&mut self, sim: &mut Sim, happening: &Happening) {
         if let Some((conn, Event::StreamReadable(stream))) = happening.event_at(self.node)
-            && matches!(stream.kind(), StreamKind::Ordered | StreamKind::Unordered)
+            && stream.kind().has_messages()
         {
             self.read(sim, conn, stream);
         }

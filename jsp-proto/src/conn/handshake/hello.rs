@@ -18,8 +18,8 @@ pub(crate) fn local_params(config: &Config, side: Side) -> Params {
     let transport = &config.transport;
     let mut streams = [0; 16];
     for ty in StreamType::ALL {
-        // Block-encoded streams are not supported. A peer without them keeps the right to compress messages.
-        let offered = ty.initiator() == side.peer() && ty.kind() != StreamKind::Blocks;
+        let understood = ty.kind() != StreamKind::Blocks || transport.accept_compressed;
+        let offered = ty.initiator() == side.peer() && understood;
         if let Some(slot) = streams.get_mut(ty.as_usize()) {
             *slot = if offered { transport.max_streams } else { 0 };
         }

@@ -4,6 +4,7 @@
 //! much a peer can make this side hold is bounded by the windows (bytes), and by [`RecvHalf::admits`] (gaps, message
 //! marks, partial messages).
 
+mod blocks;
 mod read;
 mod segments;
 
@@ -16,6 +17,7 @@ use super::state::{RecvEvent, RecvState};
 use crate::error::{AppCode, TransportError, Violation};
 use crate::ranges::RangeSet;
 use crate::wire::StreamKind;
+use blocks::Blocks;
 pub(super) use read::Found;
 use segments::{Bounds, Broken, Complete, Piece, Segments};
 
@@ -57,10 +59,11 @@ struct End {
 
 #[derive(Debug)]
 enum Body {
-    /// `received` is what arrived above `base`.
+    /// `received` is what arrived above `base`, the read position; `blocks` if it is block-encoded.
     Bytes {
         base: u64,
         received: RangeSet,
+        blocks: Option<Box<Blocks>>,
     },
     Messages(Box<Segments>),
 }
@@ -100,7 +103,8 @@ impl From<Broken> for Violation {
 impl RecvHalf {
     pub(super) fn new(kind: StreamKind, window: Window) -> Self {
         let body = match kind {
-            StreamKind::Bytes | StreamKind::Blocks => Body::Bytes { base: 0, received: RangeSet::new() },
+            StreamKind::Bytes => Body::Bytes { base: 0, received: RangeSet::new(), blocks: None },
+            StreamKind::Blocks => Body::Bytes { base: 0, received: RangeSet::new(), blocks: Some(Box::default()) },
             StreamKind::Ordered => Body::Messages(Box::new(Segments::new(true))),
             StreamKind::Unordered => Body::Messages(Box::new(Segments::new(false))),
         };
@@ -134,7 +138,9 @@ impl RecvHalf {
     #[cfg(test)]
     pub(super) fn memory(&self) -> u64 {
         let body = match &self.body {
-            Body::Bytes { received, .. } => received.memory(),
+            Body::Bytes { received, blocks, .. } => {
+                received.memory() + blocks.as_ref().map_or(0, |blocks| blocks.memory() as usize)
+            }
             Body::Messages(segments) => segments.memory() + size_of::<Segments>(),
         };
         self.ring.capacity() + body as u64
@@ -156,7 +162,7 @@ impl RecvHalf {
     /// Above this nothing has arrived.
     fn top(&self) -> u64 {
         match &self.body {
-            Body::Bytes { base, received } => received.last().map_or(*base, |last| last.end),
+            Body::Bytes { base, received, .. } => received.last().map_or(*base, |last| last.end),
             Body::Messages(segments) => segments.top(),
         }
     }
@@ -168,7 +174,7 @@ impl RecvHalf {
         }
         let end = arrival.end();
         match &self.body {
-            Body::Bytes { base, received } => {
+            Body::Bytes { base, received, .. } => {
                 let start = arrival.offset.max(*base);
                 let gaps = MAX_GAPS.max(self.window.size() / BYTES_PER_GAP);
                 if end <= start || (received.len_with(start..end) as u64) <= gaps {
@@ -315,14 +321,17 @@ impl RecvHalf {
 
     /// Gives back the memory of a ring that rests.
     pub(super) fn cool(&mut self, pool: &mut RecvPool) {
+        let before = self.ring.capacity();
         self.ring.cool(self.top() == self.base());
-        pool.held = (pool.held + self.ring.capacity()).saturating_sub(self.share.held);
-        self.share.held = self.ring.capacity();
+        let freed = before - self.ring.capacity();
+        pool.held = pool.held.saturating_sub(freed);
+        self.share.held = self.share.held.saturating_sub(freed);
     }
 
     /// Brings state, memory and the connection's accounts in line after a change, and grants credit when it is time.
     pub(super) fn account(&mut self, pool: &mut RecvPool) {
-        if self.state == RecvState::Sized && self.end.is_some_and(|end| self.base() >= end.promised) {
+        self.skip_padding();
+        if self.state == RecvState::Sized && self.end.is_some_and(|end| self.is_drained(end)) {
             self.state.advance(RecvEvent::Drained);
         }
         let new = if self.state.keeps_data() {
@@ -345,16 +354,22 @@ impl RecvHalf {
         pool.update();
     }
 
+    /// Nothing is left to be read. A regular end inside a block is no end: reading tells that it is corrupt.
+    fn is_drained(&self, end: End) -> bool {
+        let inside = matches!(&self.body, Body::Bytes { blocks: Some(blocks), .. } if blocks.is_inside());
+        self.base() >= end.promised && !(inside && end.code.is_none())
+    }
+
     fn live_share(&mut self, pressed: bool) -> Share {
         let given_up = self.end.map_or(0, |end| end.final_size - end.promised);
-        let (base, overhang, partial) = match &self.body {
-            Body::Bytes { base, .. } => (*base, 0, 0),
-            Body::Messages(segments) => (segments.base(), segments.overhang(), segments.partial()),
+        let (base, overhang, partial, open) = match &self.body {
+            Body::Bytes { base, blocks, .. } => (*base, 0, 0, blocks.as_ref().map_or(0, |blocks| blocks.memory())),
+            Body::Messages(segments) => (segments.base(), segments.overhang(), segments.partial(), 0),
         };
         if pressed && self.ring.is_large() && self.top() == base {
             self.ring.free();
         }
-        Share { released: base + overhang + given_up, overhang, partial, held: self.ring.capacity() }
+        Share { released: base + overhang + given_up, overhang, partial, held: self.ring.capacity() + open }
     }
 
     /// Nothing is kept any more: all that arrived, or all there is, counts as released.
@@ -362,9 +377,12 @@ impl RecvHalf {
         let released = self.end.map_or(self.highest, |end| end.final_size);
         self.ring.free();
         match &mut self.body {
-            Body::Bytes { base, received } => {
+            Body::Bytes { base, received, blocks } => {
                 *base = released;
                 *received = RangeSet::new();
+                if let Some(blocks) = blocks {
+                    **blocks = Blocks::default();
+                }
             }
             Body::Messages(segments) => segments.clear(released),
         }

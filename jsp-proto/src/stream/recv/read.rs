@@ -1,7 +1,5 @@
 //! The application's side of the receiving half.
 
-use core::ops::Range;
-
 use super::{Body, Complete, RecvHalf};
 use crate::error::AppCode;
 use crate::stream::flow::RecvPool;
@@ -16,15 +14,25 @@ pub(in crate::stream) enum Found {
         start: u64,
         /// Offset after the last byte.
         end: u64,
-        /// It is a message that is compressed.
+        /// It is a compressed message, or the body of a compressed block.
         packed: bool,
     },
+    /// Bytes of a block that was expanded.
+    Open,
+    /// A block that cannot be expanded, or an end inside one.
+    Corrupt,
     /// Nothing yet.
     Nothing,
     /// The end; a code if the peer reset the stream.
     End(Option<AppCode>),
     /// This side called `stop`.
     Stopped,
+}
+
+impl From<Complete> for Found {
+    fn from(Complete { start, end, packed }: Complete) -> Self {
+        Self::Data { start, end, packed }
+    }
 }
 
 impl RecvHalf {
@@ -34,16 +42,10 @@ impl RecvHalf {
             return Found::Stopped;
         }
         match self.state {
-            RecvState::Open | RecvState::Sized => {
-                let ready = match &self.body {
-                    Body::Bytes { base, received } => received
-                        .first()
-                        .filter(|first| first.start == *base)
-                        .map(|Range { start, end }| Complete { start, end, packed: false }),
-                    Body::Messages(segments) => segments.next(),
-                };
-                ready.map_or(Found::Nothing, |Complete { start, end, packed }| Found::Data { start, end, packed })
-            }
+            RecvState::Open | RecvState::Sized => match &self.body {
+                Body::Bytes { base, received, blocks } => self.find_bytes(*base, received, blocks.as_deref()),
+                Body::Messages(segments) => segments.next().map_or(Found::Nothing, Found::from),
+            },
             RecvState::Ended | RecvState::Done => Found::End(self.end.and_then(|end| end.code)),
             RecvState::Stopped => Found::Stopped,
         }
@@ -52,7 +54,7 @@ impl RecvHalf {
     /// There is data or an orderly end that was not reported.
     pub(in crate::stream) fn is_readable(&self) -> bool {
         match self.find() {
-            Found::Data { .. } => true,
+            Found::Data { .. } | Found::Open | Found::Corrupt => true,
             Found::End(code) => code.is_none() && self.state == RecvState::Ended,
             Found::Nothing | Found::Stopped => false,
         }
@@ -61,17 +63,6 @@ impl RecvHalf {
     /// The bytes of `start..end`, in place.
     pub(in crate::stream) fn slices(&self, start: u64, end: u64) -> (&[u8], &[u8]) {
         self.ring.read(start..end)
-    }
-
-    /// The first `n` readable bytes were read.
-    pub(in crate::stream) fn consume_bytes(&mut self, pool: &mut RecvPool, n: u64) {
-        if let Body::Bytes { base, received } = &mut self.body
-            && let Some(first) = received.first().filter(|first| first.start == *base)
-        {
-            *base = first.end.min(first.start.saturating_add(n));
-            received.trim_below(*base);
-            self.account(pool);
-        }
     }
 
     /// The message that [`find`](Self::find) showed was read.

@@ -11,7 +11,6 @@ use super::pool::SendPool;
 use crate::ranges::RangeSet;
 use crate::stream::api::{Delivery, MessageId, MessageOptions, Outcome};
 use crate::stream::limits::{MESSAGE_OVERHEAD, SKIP_GAPS};
-use crate::stream::lz4::Pace;
 use crate::time::{Instant, nanos};
 use crate::wire::StreamId;
 
@@ -129,8 +128,6 @@ pub(in crate::stream) struct Messages {
     sid: StreamId,
     ordered: bool,
     delivery: Delivery,
-    /// When to try to compress; `None` while compression is off.
-    pub(super) pace: Option<Pace>,
     queue: VecDeque<Message>,
     /// How many messages have left the front of the queue, ever.
     popped: u64,
@@ -159,7 +156,6 @@ impl Messages {
             sid,
             ordered,
             delivery,
-            pace: None,
             queue: VecDeque::new(),
             popped: 0,
             fresh: 0,

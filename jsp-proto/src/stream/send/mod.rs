@@ -1,8 +1,10 @@
 //! The sending half of a stream: what was accepted, what is on its way, and how it ends.
 //!
 //! Accepted bytes stand in one ring at positions that only grow. On a stream of bytes the position is the offset on
-//! the wire; on a stream of messages the queue translates. `acked` and `lost` are sets of wire offsets.
+//! the wire; if it is block-encoded they wait outside until they were cut into blocks. On a stream of messages the queue
+//! translates. `acked` and `lost` are sets of wire offsets.
 
+mod blocks;
 mod message;
 mod pool;
 
@@ -12,7 +14,7 @@ use core::ops::Range;
 use super::StreamRecord;
 use super::api::{Delivery, MessageId, MessageOptions};
 use super::limits::MESSAGE_OVERHEAD;
-use super::lz4::Packer;
+use super::lz4::{Pace, Packer};
 use super::ring::Ring;
 use super::state::{SendEvent, SendState};
 use crate::config::Compression;
@@ -22,12 +24,18 @@ use crate::slab::Key;
 use crate::time::Instant;
 use crate::wire::frame::{msg_header_len, stream_header_len, write_msg, write_stream};
 use crate::wire::{StreamId, StreamKind, Writer};
+use blocks::Blocks;
 use message::{Fragment, Messages, Wire};
 pub(super) use message::{Fresh, Urgency};
 pub(super) use pool::{Outcomes, SendPool};
 
 /// A fragment smaller than this is not started at the end of a packet, unless it is all there is.
 const SMALLEST_FRAGMENT: usize = 32;
+
+/// Nothing is cut for less room than this at the end of a packet: a little later there is more to make a block of.
+const LEAST_ROOM: u64 = 64;
+/// A block of one byte.
+const SMALLEST_BLOCK: u64 = 2;
 
 /// What an attempt to write data did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +58,11 @@ enum Fin {
 
 #[derive(Debug)]
 enum Body {
-    Bytes { fin: Fin },
+    /// `blocks` if they are block-encoded.
+    Bytes {
+        fin: Fin,
+        blocks: Option<Box<Blocks>>,
+    },
     Messages(Box<Messages>),
 }
 
@@ -76,11 +88,21 @@ pub(super) struct SendHalf {
     acked: RangeSet,
     lost: RangeSet,
     body: Body,
+    /// When to try to compress; `None` while compression is off.
+    pace: Option<Pace>,
     /// The RESET_STREAM that ends the stream: an abandoned one, or a finished stream of messages.
     reset: Option<Box<Reset>>,
     pub(super) stopped: Option<AppCode>,
     /// Of the frame written last.
     pub(super) urgency: Urgency,
+}
+
+/// Puts bytes behind those that a ring holds.
+fn append(ring: &mut Ring, kept: &mut Range<u64>, data: &[u8]) {
+    let end = kept.end + data.len() as u64;
+    ring.reserve(kept.clone(), end);
+    ring.write(kept.end, data);
+    kept.end = end;
 }
 
 /// Adds the parts of `range` that are not acknowledged to `lost`.
@@ -93,7 +115,8 @@ fn add_lost(lost: &mut RangeSet, acked: &RangeSet, range: Range<u64>) {
 impl SendHalf {
     pub(super) fn new(sid: StreamId, limit: u64, delivery: Delivery) -> Self {
         let body = match sid.kind() {
-            StreamKind::Bytes | StreamKind::Blocks => Body::Bytes { fin: Fin::Unsent },
+            StreamKind::Bytes => Body::Bytes { fin: Fin::Unsent, blocks: None },
+            StreamKind::Blocks => Body::Bytes { fin: Fin::Unsent, blocks: Some(Box::default()) },
             kind => Body::Messages(Box::new(Messages::new(sid, kind == StreamKind::Ordered, delivery))),
         };
         Self {
@@ -106,6 +129,7 @@ impl SendHalf {
             acked: RangeSet::new(),
             lost: RangeSet::new(),
             body,
+            pace: None,
             reset: None,
             stopped: None,
             urgency: Urgency::RELIABLE,
@@ -127,7 +151,7 @@ impl SendHalf {
     #[cfg(test)]
     pub(super) fn memory(&self) -> u64 {
         let queue = match &self.body {
-            Body::Bytes { .. } => 0,
+            Body::Bytes { blocks, .. } => blocks.as_ref().map_or(0, |blocks| blocks.memory() as usize),
             Body::Messages(messages) => messages.memory(),
         };
         self.ring.capacity() + (queue + self.acked.memory() + self.lost.memory()) as u64
@@ -135,7 +159,15 @@ impl SendHalf {
 
     /// Bytes kept in the buffer.
     pub(super) fn buffered(&self) -> u64 {
-        self.kept.end - self.kept.start
+        self.kept.end - self.kept.start + self.uncut()
+    }
+
+    /// Of these, bytes that wait to become blocks.
+    fn uncut(&self) -> u64 {
+        match &self.body {
+            Body::Bytes { blocks: Some(blocks), .. } => blocks.len(),
+            _ => 0,
+        }
     }
 
     /// Something accepted awaits its outcome, or the end is not acknowledged.
@@ -144,7 +176,7 @@ impl SendHalf {
             SendState::Finished | SendState::Gone => false,
             SendState::Finishing | SendState::Resetting => true,
             SendState::Open => match &self.body {
-                Body::Bytes { .. } => !self.kept.is_empty(),
+                Body::Bytes { .. } => self.buffered() > 0,
                 Body::Messages(messages) => !messages.is_empty() || !messages.skips_settled(),
             },
         }
@@ -163,7 +195,10 @@ impl SendHalf {
     pub(super) fn push_bytes(&mut self, pool: &mut SendPool, bound: u64, data: &[u8]) -> usize {
         let room = bound.saturating_sub(self.buffered()).min(pool.room());
         let taken = data.get(..data.len().min(usize::try_from(room).unwrap_or(usize::MAX))).unwrap_or(data);
-        self.append(taken);
+        match &mut self.body {
+            Body::Bytes { blocks: Some(blocks), .. } => blocks.push(taken),
+            _ => append(&mut self.ring, &mut self.kept, taken),
+        }
         pool.buffered += taken.len() as u64;
         taken.len()
     }
@@ -187,28 +222,23 @@ impl SendHalf {
             return false;
         }
         let position = self.kept.end;
-        let Some((messages, mut wire)) = self.split(pool) else { return false };
-        let pace = messages.pace.as_mut().filter(|_| wire.pool.peer_unpacks);
+        let pace = self.pace.as_mut().filter(|_| pool.peer_unpacks);
         let body = pace.and_then(|pace| packer.pack(pace, data));
         let length = (body.map_or(length, |body| body.len() as u32), body.is_some());
+        let Some((messages, mut wire)) = self.split(pool) else { return false };
         messages.push(now, &mut wire, (id, options), position, length);
-        self.append(body.unwrap_or(data));
+        append(&mut self.ring, &mut self.kept, body.unwrap_or(data));
         true
     }
 
-    fn append(&mut self, data: &[u8]) {
-        let end = self.kept.end + data.len() as u64;
-        self.ring.reserve(self.kept.clone(), end);
-        self.ring.write(self.kept.end, data);
-        self.kept.end = end;
-    }
-
-    /// Whether messages are compressed from now on; false on a stream of bytes.
+    /// Whether what is sent is compressed from now on; false on a stream of bytes that is not block-encoded.
     pub(super) fn set_compression(&mut self, compression: Compression) -> bool {
-        let Body::Messages(messages) = &mut self.body else { return false };
-        messages.pace = match compression {
+        if matches!(self.body, Body::Bytes { blocks: None, .. }) {
+            return false;
+        }
+        self.pace = match compression {
             Compression::Off => None,
-            Compression::Adaptive => Some(messages.pace.unwrap_or_default()),
+            Compression::Adaptive => Some(self.pace.unwrap_or_default()),
         };
         true
     }
@@ -233,6 +263,11 @@ impl SendHalf {
             messages.abandon(&mut wire);
         } else {
             pool.buffered = pool.buffered.saturating_sub(self.buffered());
+        }
+        if let Body::Bytes { blocks: Some(blocks), .. } = &mut self.body {
+            blocks.clear();
+            // Of blocks that were cut and not sent.
+            pool.credit_used = pool.credit_used.saturating_sub(self.kept.end.saturating_sub(self.next));
         }
         self.kept.start = self.kept.end;
         self.ring.free();
@@ -264,7 +299,7 @@ impl SendHalf {
             messages.on_acked(offset, length, &mut wire);
             return;
         }
-        if let Body::Bytes { fin } = &mut self.body
+        if let Body::Bytes { fin, .. } = &mut self.body
             && is_fin
         {
             *fin = Fin::Acked;
@@ -297,7 +332,7 @@ impl SendHalf {
             messages.on_lost(now, srtt, range.start, range.end - range.start, suspect, &mut wire);
             return;
         }
-        if let Body::Bytes { fin: fin @ Fin::Sent } = &mut self.body
+        if let Body::Bytes { fin: fin @ Fin::Sent, .. } = &mut self.body
             && is_fin
         {
             *fin = Fin::Unsent;
@@ -353,16 +388,20 @@ impl SendHalf {
             return Fresh::Nothing;
         }
         let finishing = self.state == SendState::Finishing;
-        let Body::Bytes { fin } = self.body else {
+        let Body::Bytes { fin, ref blocks } = self.body else {
             return self.split(pool).map_or(Fresh::Nothing, |(messages, mut wire)| messages.fresh(now, &mut wire));
         };
-        if self.next == self.kept.end {
-            return if finishing && fin == Fin::Unsent { Fresh::Ready } else { Fresh::Nothing };
-        }
-        if self.next >= self.limit {
+        let least = match blocks {
+            // What is cut has its credit.
+            Some(_) if self.next < self.kept.end => return Fresh::Ready,
+            Some(blocks) if !blocks.is_empty() => SMALLEST_BLOCK,
+            _ if self.next < self.kept.end => 1,
+            _ => return if finishing && fin == Fin::Unsent { Fresh::Ready } else { Fresh::Nothing },
+        };
+        if self.next.saturating_add(least) > self.limit {
             Fresh::StreamBlocked
-        } else if pool.credit() == 0 {
-            Fresh::ConnectionBlocked(1)
+        } else if pool.credit() < least {
+            Fresh::ConnectionBlocked(least)
         } else {
             Fresh::Ready
         }
@@ -408,7 +447,7 @@ impl SendHalf {
             return false;
         }
         match &self.body {
-            Body::Bytes { fin } => {
+            Body::Bytes { fin, .. } => {
                 if self.kept.is_empty() && *fin == Fin::Acked {
                     self.state.advance(SendEvent::AllAcked);
                     self.ring.free();
@@ -435,12 +474,16 @@ impl SendHalf {
 
     /// Whether [`cool`](Self::cool) is to be called in a while.
     pub(super) fn is_warm(&self) -> bool {
-        self.ring.is_large()
+        let uncut = matches!(&self.body, Body::Bytes { blocks: Some(blocks), .. } if blocks.is_warm());
+        self.ring.is_large() || uncut
     }
 
-    /// Gives back the memory of a ring that rests.
+    /// Gives back the memory of rings that rest.
     pub(super) fn cool(&mut self) {
         self.ring.cool(self.kept.is_empty());
+        if let Body::Bytes { blocks: Some(blocks), .. } = &mut self.body {
+            blocks.cool();
+        }
     }
 
     /// Lets go of buffer that belongs to settled messages.
@@ -475,6 +518,7 @@ impl SendHalf {
         &mut self,
         key: Key,
         pool: &mut SendPool,
+        packer: &mut Packer,
         w: &mut Writer<'_>,
         sink: &mut dyn FnMut(StreamRecord),
     ) -> Wrote {
@@ -488,14 +532,33 @@ impl SendHalf {
             let Some(fragment) = messages.cut(room, &mut wire) else { return Wrote::Nothing };
             return self.write_fragment(key, fragment, w, sink);
         }
-        let whole = (self.kept.end - next).min(self.limit.saturating_sub(next)).min(pool.credit());
+        let encoded = self.cut_blocks(pool, packer, remaining as u64);
+        let granted = if encoded { u64::MAX } else { self.limit.saturating_sub(next).min(pool.credit()) };
+        let whole = (self.kept.end - next).min(granted);
         let room = room_for(remaining, whole, |n| stream_header_len(sid, next, n));
         let wrote = self.write_bytes(key, next, room, w, sink);
         if matches!(wrote, Wrote::Frame(_)) {
             self.next = next + room as u64;
-            pool.credit_used += room as u64;
+            if !encoded {
+                pool.credit_used += room as u64;
+            }
         }
         wrote
+    }
+
+    /// Cuts blocks until there are `room` bytes to send, if the stream is block-encoded.
+    fn cut_blocks(&mut self, pool: &mut SendPool, packer: &mut Packer, room: u64) -> bool {
+        let Self { ring, kept, next, limit, pace, body: Body::Bytes { blocks: Some(blocks), .. }, .. } = self else {
+            return false;
+        };
+        while room >= LEAST_ROOM && kept.end - *next < room && !blocks.is_empty() {
+            let credit = limit.saturating_sub(kept.end).min(pool.credit());
+            let pace = pace.as_mut().filter(|_| pool.peer_unpacks);
+            if !blocks.cut(credit, (ring, kept), pool, (packer, pace)) {
+                break;
+            }
+        }
+        true
     }
 
     fn write_bytes(
@@ -506,9 +569,10 @@ impl SendHalf {
         w: &mut Writer<'_>,
         sink: &mut dyn FnMut(StreamRecord),
     ) -> Wrote {
-        let Body::Bytes { fin } = &mut self.body else { return Wrote::Nothing };
+        let Body::Bytes { fin, blocks } = &mut self.body else { return Wrote::Nothing };
         let end = offset + length as u64;
-        let is_fin = self.state == SendState::Finishing && end == self.kept.end && *fin != Fin::Acked;
+        let is_last = end == self.kept.end && blocks.as_ref().is_none_or(|blocks| blocks.is_empty());
+        let is_fin = self.state == SendState::Finishing && is_last && *fin != Fin::Acked;
         if length == 0 && !(is_fin && offset == self.kept.end) {
             return Wrote::Full;
         }

@@ -69,11 +69,11 @@ struct Chaos {
 }
 
 impl Chaos {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, compression: Compression) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let mut rng = Drbg::new(&Entropy::new(key));
-        let mut limits = Limits::default();
+        let mut limits = Limits { unpacks: true, ..Limits::default() };
         if rng.below(2) == 0 {
             limits.max_data = 20_000;
             limits.max_stream_data = 12_000;
@@ -86,7 +86,7 @@ impl Chaos {
         let now = pair.now;
         let flows = (0..6)
             .map(|index| {
-                let options = kinds[index % 3].priority(rng.below(256) as u8);
+                let options = kinds[index % 3].compression(compression).priority(rng.below(256) as u8);
                 let options = if rng.below(2) == 0 { options.uni() } else { options };
                 let sid = pair.client().open(now, options).unwrap();
                 let (bytes_sent, bytes_got) = (Vec::new(), Vec::new());
@@ -107,7 +107,7 @@ impl Chaos {
             _ => self.rng.below(200),
         } as usize;
         let data = body(self.number, length);
-        if flow.kind == StreamKind::Bytes {
+        if !flow.kind.has_messages() {
             if let Ok(taken) = self.pair.ends[0].send(now, flow.sid, &data) {
                 flow.bytes_sent.extend_from_slice(&data[..taken]);
             }
@@ -128,7 +128,7 @@ impl Chaos {
     fn read(&mut self, limit: usize) {
         for flow in &mut self.flows {
             let end = &mut self.pair.ends[1];
-            if flow.kind == StreamKind::Bytes {
+            if !flow.kind.has_messages() {
                 let mut buffer = [0; 777];
                 for _ in 0..limit {
                     match end.recv(flow.sid, &mut buffer) {
@@ -284,8 +284,8 @@ impl Chaos {
     }
 }
 
-fn chaos(seed: u64, loss: u64, steps: usize) {
-    let mut chaos = Chaos::new(seed);
+fn chaos(seed: u64, loss: u64, steps: usize, compression: Compression) {
+    let mut chaos = Chaos::new(seed, compression);
     chaos.run(steps, loss);
     chaos.finish();
     chaos.verify();
@@ -296,7 +296,12 @@ proptest! {
 
     #[test]
     fn delivery_keeps_its_promises(seed: u64, loss in 0u64..40, steps in 50usize..1500) {
-        chaos(seed, loss, steps);
+        chaos(seed, loss, steps, Compression::Off);
+    }
+
+    #[test]
+    fn delivery_keeps_its_promises_compressed(seed: u64, loss in 0u64..40, steps in 50usize..1500) {
+        chaos(seed, loss, steps, Compression::Adaptive);
     }
 }
 
@@ -331,11 +336,11 @@ fn a_large_transfer_grows_the_windows_and_the_work_stays_flat() {
 #[test]
 fn earlier_failures() {
     // The base overtook a skip while it filled holes.
-    chaos(68324930428850770, 16, 399);
+    chaos(68324930428850770, 16, 399, Compression::Off);
     // Half a window of credit was left, and the next message needed more.
-    chaos(8424353725627599214, 20, 342);
+    chaos(8424353725627599214, 20, 342, Compression::Off);
     // All that was sent of a message had arrived when the rest was given up, and the skip did not free it.
-    chaos(11020136406411291588, 10, 383);
+    chaos(11020136406411291588, 10, 383, Compression::Off);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Two ends joined by a pipe in memory that loses, reorders and duplicates packets.
 
+mod blocks;
 mod compression;
 mod delivery;
 mod lifecycle;
