@@ -9,7 +9,7 @@ mod counting;
 mod pair;
 
 use counting::{allocations, inside, print_places};
-use jsp_proto::{Delivery, StreamOptions};
+use jsp_proto::{Delivery, Fec, StreamOptions};
 use pair::{Pair, Work};
 
 /// Warms up, then holds the next `amount` bytes or messages to zero.
@@ -87,4 +87,18 @@ fn ping_pong() {
 #[test]
 fn ping_pong_with_loss() {
     holds(Work::PingPong { len: 64 }, ONE_PERCENT, ROUND_TRIPS);
+}
+
+#[test]
+fn corrected_messages_with_loss() {
+    for fec in [Fec::On { sources: 10, parity: 2 }, Fec::On { sources: 4, parity: 1 }, Fec::Auto] {
+        let options = StreamOptions::unordered_messages().delivery(Delivery::BestEffort).fec(fec);
+        holds(Work::Messages { options, len: 1000 }, ONE_PERCENT, MESSAGES / 20);
+    }
+}
+
+#[test]
+fn corrected_bytes_of_messages_that_are_sent_again() {
+    let options = StreamOptions::ordered_messages().fec(Fec::On { sources: 10, parity: 2 });
+    holds(Work::Messages { options, len: 1000 }, ONE_PERCENT, MESSAGES / 20);
 }

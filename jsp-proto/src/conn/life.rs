@@ -295,7 +295,7 @@ impl Connection {
             consider(self.idle_deadline(), Wake::Idle);
             consider(secure.recovery.rest_at(), Wake::Rest);
             consider(secure.fec_tx.rest_at(), Wake::Rest);
-            consider(secure.fec.as_ref().and_then(|fec| fec.deadline()), Wake::Rest);
+            consider(secure.fec_rx.as_ref().and_then(|fec| fec.deadline()), Wake::Rest);
         }
         consider(self.streams.deadline(), Wake::Stream);
         consider(self.linger.map(|linger| linger.deadline), Wake::Close);

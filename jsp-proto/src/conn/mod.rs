@@ -271,14 +271,14 @@ impl Connection {
 
     /// Bytes of received data held.
     pub(crate) fn receive_memory(&self) -> u64 {
-        let fec = self.secure.as_ref().and_then(|secure| secure.fec.as_ref());
+        let fec = self.secure.as_ref().and_then(|secure| secure.fec_rx.as_ref());
         self.streams.recv_memory() + fec.map_or(0, |fec| fec.memory() as u64)
     }
 
     /// How short of memory the endpoint is.
     pub(crate) fn set_pressure(&mut self, pressure: Pressure) {
         self.streams.set_pressure(pressure);
-        if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) {
+        if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec_rx.as_mut()) {
             fec.set_stores(pressure == Pressure::None);
         }
     }

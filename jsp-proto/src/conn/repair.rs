@@ -18,7 +18,7 @@ use crate::wire::frame::Parity;
 impl Connection {
     /// Whether a packet was repaired before it came.
     pub(super) fn was_repaired(&self, pn: u64) -> bool {
-        self.secure.as_ref().and_then(|secure| secure.fec.as_ref()).is_some_and(|fec| fec.was_recovered(pn))
+        self.secure.as_ref().and_then(|secure| secure.fec_rx.as_ref()).is_some_and(|fec| fec.was_recovered(pn))
     }
 
     /// Whether repairs are made at all.
@@ -30,10 +30,10 @@ impl Connection {
     fn start_fec(&mut self, now: Instant) {
         let transport = &self.config.transport;
         if let Some(secure) = &mut self.secure
-            && secure.fec.is_none()
+            && secure.fec_rx.is_none()
         {
             let (packets, bytes) = (transport.fec_max_symbols, transport.max_udp_payload);
-            secure.fec = Some(Box::new(Receiver::new(now, packets.into(), bytes.into())));
+            secure.fec_rx = Some(Box::new(Receiver::new(now, packets.into(), bytes.into())));
         }
     }
 
@@ -46,7 +46,7 @@ impl Connection {
         }
         self.start_fec(now);
         let Some(secure) = self.secure.as_deref_mut() else { return };
-        if let Some(fec) = &mut secure.fec {
+        if let Some(fec) = &mut secure.fec_rx {
             fec.on_parity(now, pn, parity, &secure.replay, &mut self.stats.fec);
         }
     }
@@ -60,7 +60,7 @@ impl Connection {
         if payload.is_some() {
             self.start_fec(now);
         }
-        let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) else { return Ok(()) };
+        let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec_rx.as_mut()) else { return Ok(()) };
         match payload {
             Some(payload) => fec.on_source(now, pn, payload, &mut self.stats.fec),
             None => fec.on_unprotected(pn, &mut self.stats.fec),
@@ -70,11 +70,11 @@ impl Connection {
 
     /// Repairs all blocks whose repair takes next to nothing.
     fn repair_simple(&mut self, now: Instant) -> Result<(), Fault> {
-        while let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut())
+        while let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec_rx.as_mut())
             && let Some(repaired) = fec.repair_simple(&mut self.stats.fec)
         {
             self.on_repaired(now, &repaired)?;
-            if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) {
+            if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec_rx.as_mut()) {
                 fec.give_back(repaired);
             }
         }
@@ -83,12 +83,12 @@ impl Connection {
 
     /// Whether a repair waits that takes a decode.
     pub(crate) fn wants_decode(&self) -> bool {
-        self.secure.as_ref().and_then(|secure| secure.fec.as_ref()).is_some_and(|fec| fec.wants_decode())
+        self.secure.as_ref().and_then(|secure| secure.fec_rx.as_ref()).is_some_and(|fec| fec.wants_decode())
     }
 
     /// Repairs one block by decoding. False if there was no need or no reason to, after all.
     pub(crate) fn decode(&mut self, now: Instant, workshop: &mut Workshop) -> bool {
-        let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) else { return false };
+        let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec_rx.as_mut()) else { return false };
         if fec.decode(now, workshop, &mut self.stats.fec).is_none() {
             return false;
         }
@@ -134,7 +134,7 @@ impl Connection {
             }
         }
         if let Some(secure) = &mut self.secure
-            && let Some(fec) = &mut secure.fec
+            && let Some(fec) = &mut secure.fec_rx
         {
             fec.on_processed(pn);
             secure.acks.expedite();
@@ -145,14 +145,14 @@ impl Connection {
 
     /// Gives memory back that has not been used for a while.
     pub(super) fn rest_fec(&mut self, now: Instant) {
-        if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) {
+        if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec_rx.as_mut()) {
             fec.on_timeout(now, &mut self.stats.fec);
         }
     }
 
     /// Forgets everything that repairs are made of.
     pub(super) fn free_fec(&mut self) {
-        if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec.as_mut()) {
+        if let Some(fec) = self.secure.as_mut().and_then(|secure| secure.fec_rx.as_mut()) {
             fec.free(&mut self.stats.fec);
         }
     }

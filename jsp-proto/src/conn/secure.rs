@@ -23,7 +23,7 @@ pub(super) struct Secure {
     pub(super) failures: Failures,
     pub(super) fec_tx: Box<fec::Sender>,
     /// Repairs of what the peer sent, since it first protected something.
-    pub(super) fec: Option<Box<fec::Receiver>>,
+    pub(super) fec_rx: Option<Box<fec::Receiver>>,
 }
 
 impl Connection {
@@ -66,7 +66,7 @@ impl Connection {
             exporter: Prk::new(*secrets.exporter.as_bytes()),
             failures: Failures::default(),
             fec_tx: Box::new(fec::Sender::new(transport)),
-            fec: None,
+            fec_rx: None,
         })
     }
 }

@@ -185,7 +185,7 @@ impl Connection {
             && let Some(record) = secure.acks.write(now, &mut w)
         {
             recovery.record(Record::Ack(record));
-            if let Some(fec) = &mut secure.fec {
+            if let Some(fec) = &mut secure.fec_rx {
                 fec.write_reports(&mut w);
             }
         }

@@ -62,17 +62,9 @@ impl Sources {
         self.ends.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     /// Bytes of the longest payload.
     pub(crate) fn max_payload(&self) -> usize {
         self.max_payload
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.heads().filter_map(|head| head.get(LEN..))
     }
 
     fn heads(&self) -> impl Iterator<Item = &[u8]> {
@@ -84,11 +76,6 @@ impl Sources {
         self.bytes.clear();
         self.ends.clear();
         self.max_payload = 0;
-    }
-
-    /// Bytes of memory held.
-    pub(crate) fn memory(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
     }
 }
 

@@ -4,6 +4,20 @@ use proptest::prelude::*;
 
 use super::*;
 
+impl Sources {
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.heads().filter_map(|head| head.get(LEN..))
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+}
+
 const CLASSES: [u8; 6] = [1, 2, 4, 8, 16, 32];
 
 fn sources<T: AsRef<[u8]>>(payloads: &[T]) -> Sources {
