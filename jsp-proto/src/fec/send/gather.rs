@@ -80,7 +80,7 @@ impl Sender {
         }
         self.stats.block_sources = limit as u8;
         self.stats.interleaving = lanes as u8;
-        let sources = self.spare_sources.pop().unwrap_or_else(Sources::new);
+        let sources = self.spare_sources.pop().unwrap_or_default();
         let id = self.base + self.blocks.len() as u64;
         self.blocks.push_back(Block::new(pn, self.sequence, limit, close_by, sources));
         if let Some(open) = self.open.get_mut(self.lane) {
