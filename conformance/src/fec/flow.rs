@@ -15,7 +15,7 @@ use crate::sim::{App, Happening, LinkStats, NodeId, Sim, TimerId};
 /// How long a message may be under way after the last one was sent.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may take to establish.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of a message that say which one it is.
 const STAMP: usize = 8;
 
@@ -87,9 +87,11 @@ impl Flow {
         let bursts = self.burst > 1.0;
         let path = Path { loss: if bursts { 0.0 } else { self.path.loss }, ..self.path };
         let link = if bursts { path.link().burst_loss(self.path.loss, self.burst) } else { path.link() };
-        sim.link(client, server, link);
+        // Without loss until there is a connection: attempts are given up when too much of them is lost.
+        sim.link(client, server, Path { loss: 0.0, ..path }.link());
         let ends = sim.establish(client, server, &trusted(), LIMIT).expect("a connection attempt");
         let ends = ends.expect("a connection");
+        sim.link(client, server, link);
         let mut run = Run::new(self, (client, ends.0), (server, ends.1), sim.now());
         sim.run(self.interval * (self.warm_up + self.count) as u32 + PATIENCE, &mut [&mut run]);
         let end = Snapshot { sender: run.sender(&mut sim), receiver: run.receiver(&mut sim) };

@@ -65,7 +65,7 @@ pub(super) fn report(options: &Options) -> String {
                 let exact = percent(block(sources, parity, Loss::bursts(loss / 100.0, burst)).residual);
                 _ = writeln!(
                     plain,
-                    "- {mode} at a loss of {path} leaves {left} of the packets lost (exactly: {exact})."
+                    "- {mode} at a loss of {path} leaves {left} of the packets lost (a code with nothing else: {exact})."
                 );
             }
             table.row([
@@ -85,7 +85,7 @@ pub(super) fn report(options: &Options) -> String {
     if !plain.is_empty() {
         _ = writeln!(
             text,
-            "What a fixed code leaves, measured with {SMALL} B and exactly, for blocks whose parity follows at once:\n\n{plain}"
+            "What a fixed code leaves, measured with {SMALL} B; in brackets the exact value of full blocks whose parity follows at once:\n\n{plain}"
         );
     }
     text += &tables;
