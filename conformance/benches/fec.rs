@@ -1,4 +1,5 @@
-//! What error correction and compression cost: two endpoints in memory, both on this one core, no socket and no runtime.
+//! What error correction and compression cost: two endpoints in memory, both on this one core, no socket and no
+//! runtime.
 //!
 //! `cargo bench -p jsp-conformance --bench fec` with jsp-proto's feature `ring` (add `--features ring`) or without it.
 //! `-- NAME` runs the tables whose name contains NAME; `-- --quick` runs each case for a shorter time.

@@ -48,7 +48,7 @@ enum Command {
     /// Everything runs in virtual time and follows from seeds: two runs print the same. Progress goes to standard
     /// error. Compile with --release, or it takes an hour; with --features ring it takes half the time.
     #[command(after_help = "Examples:\n  cargo run --release -p jsp-conformance -- fec-table --quick\n  \
-        cargo run --release -p jsp-conformance -- fec-table --part delivery --loss 5 --burst 1 --mode 20+8 --mode auto")]
+        cargo run --release -p jsp-conformance -- fec-table --part delivery --loss 5 --mode 20+8 --mode auto")]
     FecTable(FecTable),
 }
 

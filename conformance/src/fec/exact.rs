@@ -82,8 +82,8 @@ pub fn block(sources: u8, parity: u8, loss: Loss) -> Block {
     Block { residual: mean / sources as f64, failure, variance: square - mean * mean }
 }
 
-/// The share of packets that stay lost when losses do not depend on each other, in one line: a packet that is lost stays
-/// lost if as many others of its block are lost as there is parity, or more.
+/// The share of packets that stay lost when losses do not depend on each other, in one line: a packet that is lost
+/// stays lost if as many others of its block are lost as there is parity, or more.
 pub fn residual(sources: u8, parity: u8, loss: f64) -> f64 {
     let others = u32::from(sources) + u32::from(parity) - 1;
     loss * (u32::from(parity)..=others).map(|lost| binomial(others, lost, loss)).sum::<f64>()

@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use jsp_proto::{Config, Congestion};
 
-use super::cases::{RATE, SMALL};
+use super::cases::{RATE, RTT, SMALL};
 use super::{Flow, Measured, Mode, exact};
 use crate::cc::Path;
 
 /// Messages before those that count last so long.
 pub const WARM_UP: Duration = Duration::from_secs(1);
-/// So long that parity which is asked for after a loss would come too late for best-effort messages, which are worth
-/// something for 100 ms: nothing but the parity of the code repairs.
-pub const RTT: Duration = Duration::from_millis(200);
 /// Blocks per second that a receiver is asked to repair at most, below its bound of 200.
 const BLOCKS: u32 = 150;
 const PER_SECOND: u32 = 2000;

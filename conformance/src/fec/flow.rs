@@ -43,8 +43,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Messages of one size, so many per second, on a stream of best-effort messages or, with [`Mode::Arq`], of reliable
-    /// ones. Unordered, so that none waits for another one.
+    /// Messages of one size, so many per second, on a stream of best-effort messages or, with [`Mode::Arq`], of
+    /// reliable ones. Unordered, so that none waits for another one.
     pub fn new(path: Path, mode: Mode, size: usize, per_second: u32, profile: fn() -> ConfigBuilder) -> Self {
         let delivery = if mode == Mode::Arq { Delivery::Reliable } else { Delivery::BestEffort };
         let interval = Duration::from_secs(1) / per_second;

@@ -36,8 +36,8 @@ pub(super) fn report(options: &Options) -> String {
     let results: Vec<_> = measure("clean", seeds, &flows).iter().map(Measured::all).collect();
     _ = writeln!(
         text,
-        "Unordered messages for {time} s, all counted, with `Fec::Off` and `Fec::Auto`; 100 Mbit/s, 40 ms, no loss. Bytes \
-         sent with headers, {seeds} {} together.\n",
+        "Unordered messages for {time} s, all counted, with `Fec::Off` and `Fec::Auto`; 100 Mbit/s, 40 ms, no loss. \
+         Bytes sent with headers, {seeds} {} together.\n",
         if seeds == 1 { "seed" } else { "seeds" },
     );
     let mut notes = Notes::default();

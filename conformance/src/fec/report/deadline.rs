@@ -22,8 +22,9 @@ pub(super) fn report(options: &Options) -> String {
     _ = writeln!(
         text,
         "50 unordered messages of {SMALL} B per second with a time to live of {} ms; 100 Mbit/s, {} ms; \
-         `Config::low_latency()`, with `Fec::Off` (`arq`) or `Fec::Auto`. The first {} s do not count. Bytes sent with \
-         headers, for each byte accepted; milliseconds from the call that accepted a message until it could be read. {} messages with {seeds} seeds.\n",
+         `Config::low_latency()`, with `Fec::Off` (`arq`) or `Fec::Auto`. The first {} s do not count. Bytes sent \
+         with headers, for each byte accepted; milliseconds from the call that accepted a message until it could be \
+         read. {} messages with {seeds} seeds.\n",
         DEADLINE.as_millis(),
         DEADLINE_RTT.as_millis(),
         WARM_UP.as_secs(),

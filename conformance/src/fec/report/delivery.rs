@@ -40,13 +40,13 @@ pub(super) fn report(options: &Options) -> String {
     _ = writeln!(
         text,
         "Unordered messages at a steady pace over a connection established before; 100 Mbit/s, 40 ms; loss in each \
-         direction, independent or in bursts. `arq`: reliable, no parity. `none`: best effort, no parity. `10+2`: best \
-         effort, `Fec::On`. `auto`: best effort, `Fec::Auto` with at most 100 % of parity. The first {} s do not count; \
-         messages that have not arrived {} s after the last one count as lost. Packets lost: neither arrived nor \
-         repaired, of the sender's packets other than parity (with `arq` their content is sent again). Bytes sent with \
-         the headers of IP and UDP, for each byte of a message that was accepted. Parity packets for each other packet. \
-         Milliseconds from the call that accepted a message until it could be read, of those that arrived. {seeds} \
-         {} together.\n",
+         direction, independent or in bursts. `arq`: reliable, no parity. `none`: best effort, no parity. `10+2`: \
+         best effort, `Fec::On`. `auto`: best effort, `Fec::Auto` with at most 100 % of parity. The first {} s do not \
+         count; messages that have not arrived {} s after the last one count as lost. Packets lost: neither arrived \
+         nor repaired, of the sender's packets other than parity (with `arq` their content is sent again). Bytes sent \
+         with the headers of IP and UDP, for each byte of a message that was accepted. Parity packets for each other \
+         packet. Milliseconds from the call that accepted a message until it could be read, of those that arrived. \
+         {seeds} {} together.\n",
         WARM_UP.as_secs(),
         super::super::flow::PATIENCE.as_secs(),
         if seeds == 1 { "seed" } else { "seeds" },
@@ -63,10 +63,7 @@ pub(super) fn report(options: &Options) -> String {
             if let (Mode::Fixed(sources, parity), SMALL) = (mode, size) {
                 let left = percent(measured.residual());
                 let exact = percent(block(sources, parity, Loss::bursts(loss / 100.0, burst)).residual);
-                _ = writeln!(
-                    plain,
-                    "- {mode} at a loss of {path} leaves {left} of the packets lost (a code with nothing else: {exact})."
-                );
+                _ = writeln!(plain, "- {mode} at a loss of {path} leaves {left} of the packets lost ({exact}).");
             }
             table.row([
                 path,
@@ -85,7 +82,8 @@ pub(super) fn report(options: &Options) -> String {
     if !plain.is_empty() {
         _ = writeln!(
             text,
-            "What a fixed code leaves, measured with {SMALL} B; in brackets the exact value of full blocks whose parity follows at once:\n\n{plain}"
+            "What a fixed code leaves, measured with {SMALL} B; in brackets the exact value of full blocks, without interleaving, whose \
+             parity follows at once:\n\n{plain}"
         );
     }
     text += &tables;

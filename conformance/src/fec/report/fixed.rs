@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::cases::SMALL;
-use super::super::fixed::{Comparison, RTT, WARM_UP, flow};
+use super::super::fixed::{Comparison, WARM_UP, flow};
 use super::super::{Measured, Mode};
 use super::{Notes, Options, measure, percent};
 use crate::cc::table::Table;
@@ -38,11 +38,10 @@ pub(super) fn report(options: &Options) -> String {
     let mut text = String::from("## Fixed\n\n");
     _ = writeln!(
         text,
-        "A best-effort message of {SMALL} B in every packet, at a steady pace and a fixed rate, with `Fec::On`; {} ms, so that parity \
-         beyond the code's would come too late; independent loss. The share of the packets that neither arrived nor were repaired; in brackets the exact value, packets in \
-         full blocks of which any `sources` suffice, and by how many standard errors of the sample the two differ. The \
-         first {} s do not count; {} packets with {seeds} {}.\n",
-        RTT.as_millis(),
+        "A best-effort message of {SMALL} B in every packet, at a steady pace and a fixed rate, with `Fec::On`; \
+         independent loss. The share of the packets that neither arrived nor were repaired; in brackets the exact \
+         value, packets in full blocks of which any `sources` suffice, and by how many standard errors of the sample \
+         the two differ. The first {} s do not count; {} packets with {seeds} {}.\n",
         WARM_UP.as_secs(),
         count * seeds,
         if seeds == 1 { "seed" } else { "seeds" },

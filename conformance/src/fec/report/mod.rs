@@ -149,6 +149,7 @@ fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     match percent {
         0.0 => "0 %".into(),
+        ..0.00005 => "< 0.0001 %".into(),
         ..0.0995 => format!("{percent:.4} %"),
         ..0.995 => format!("{percent:.3} %"),
         ..99.0 => format!("{percent:.2} %"),
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn percentages_have_the_digits_they_need() {
-        let shares = [0.0, 0.000_012, 0.0051, 0.1357, 0.99613, 1.0].map(percent);
-        assert_eq!(shares, ["0 %", "0.0012 %", "0.510 %", "13.57 %", "99.613 %", "100.000 %"]);
+        let shares = [0.0, 1e-9, 0.000_012, 0.0051, 0.1357, 0.99613, 1.0].map(percent);
+        assert_eq!(shares, ["0 %", "< 0.0001 %", "0.0012 %", "0.510 %", "13.57 %", "99.613 %", "100.000 %"]);
     }
 }

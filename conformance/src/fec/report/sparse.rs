@@ -41,10 +41,11 @@ pub(super) fn report(options: &Options) -> String {
     let mut text = String::from("## Sparse\n\n");
     _ = writeln!(
         text,
-        "200 unordered messages of {SMALL} B per second, one packet each; 100 Mbit/s, {} ms, loss in each \
-         direction. The first {} s do not count. Bytes sent with headers, for each byte delivered, the sender's and the \
-         receiver's; datagrams of the sender for each message; milliseconds from the call that accepted a message until it could be read. {} messages with {seeds} seeds \
-         together; p99 also of the seeds for themselves, the lowest and the highest.\n",
+        "200 unordered messages of {SMALL} B per second, one packet each; 100 Mbit/s, {} ms, loss in each direction. \
+         The first {} s do not count. Bytes sent with headers, for each byte delivered, the sender's and the \
+         receiver's; datagrams of the sender for each message; milliseconds from the call that accepted a message \
+         until it could be read. {} messages with {seeds} seeds together; p99 also of the seeds for themselves, the \
+         lowest and the highest.\n",
         RTT.as_millis(),
         WARM_UP.as_secs(),
         count * seeds,
