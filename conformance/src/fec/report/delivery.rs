@@ -82,8 +82,8 @@ pub(super) fn report(options: &Options) -> String {
     if !plain.is_empty() {
         _ = writeln!(
             text,
-            "What a fixed code leaves, measured with {SMALL} B; in brackets the exact value of full blocks, without interleaving, whose \
-             parity follows at once:\n\n{plain}"
+            "What a fixed code leaves, measured with {SMALL} B; in brackets the exact value of full blocks, without \
+             interleaving, whose parity follows at once:\n\n{plain}"
         );
     }
     text += &tables;
