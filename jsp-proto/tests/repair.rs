@@ -345,3 +345,29 @@ fn nothing_is_kept_where_error_correction_is_off() {
     assert!(scene.memory() < 1000, "{}", scene.memory());
     scene.assert_alive();
 }
+
+/// A stream has as many gaps as it may have. A packet that would add one counts as not received, and repaired it is no
+/// better.
+#[test]
+fn a_repaired_packet_that_a_bound_does_not_let_in_is_neither_processed_nor_reported() {
+    let mut scene = Scene::with(server_config().receive_window(128 << 10, 64 << 10).max_message_size(1000));
+    let sid = StreamId::new(0, StreamKind::Bytes, true, Side::Client);
+    let byte = |offset| Frame::Stream(Stream { sid, offset, fin: false, data: b"x" });
+    for first in (1..=256).step_by(32) {
+        let frames: Vec<_> = (first..first + 32).map(|place| byte(place * 2)).collect();
+        scene.send(&frames);
+    }
+    scene.run(MS * 30);
+    let block = scene.block([message(0), encode(&[byte(1000)])]);
+    scene.send_without(&block, &[1]);
+    scene.parity(&block, 1, [0]);
+    scene.run(MS * 50);
+    assert_eq!((scene.fec().repaired, scene.fec().parity_unused, scene.reports().len()), (0, 0, 0));
+    // When there is room again, the same parity does it.
+    let hole: Vec<_> = (0..32).map(|place| byte(place * 2 + 1)).collect();
+    scene.send(&hole);
+    scene.parity(&block, 1, [0]);
+    scene.run(MS * 50);
+    assert_eq!((scene.fec().repaired, scene.reports()[0].0.clone()), (1, vec![block.pns[1]]));
+    scene.assert_alive();
+}
