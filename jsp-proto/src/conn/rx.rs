@@ -263,6 +263,7 @@ impl Connection {
         let violation = |_| Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK of a packet that was not sent");
         let summary = summary.map_err(violation)?;
         streams.on_rtt(secure.recovery.srtt());
+        streams.on_rate(secure.recovery.pacing_rate());
         secure.acks.set_rtt(secure.recovery.srtt());
         self.give_up_repairs(now);
         if summary.newly_acked > 0 {

@@ -1,7 +1,7 @@
 //! LZ4 (specification section 4.12): a message, or a piece of a stream of bytes, as `varint raw_len || block`, each for
 //! itself.
 //!
-//! Owns the work space of the sending side and the rule of when to try. What arrives is expanded when it is read, into
+//! Owns the work space of the sending side. What arrives is expanded when it is read, into
 //! the reader's buffer, so that unread data never takes more memory than it took on the wire.
 
 use alloc::vec::Vec;
@@ -9,49 +9,20 @@ use alloc::vec::Vec;
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
 
 use super::api::Slices;
+use super::pace::Pace;
+use super::pad::lengthened;
 use crate::wire::{Reader, StreamId, Writer, varint};
 
 /// Shorter messages are sent as they are.
 const SHORTEST: usize = 256;
 /// Less is not worth the receiver's work, bytes; nor is less than a tenth.
 const LEAST_SAVING: usize = 32;
-/// After this many tries in a row that saved too little, messages are let past untried.
-const MISSES: u8 = 4;
-/// The most messages that are let past between two tries.
-const LONGEST_PAUSE: u16 = 1024;
+/// What is compressed and padded is a multiple of this, bytes.
+const BUCKET: usize = 64;
+/// Above this rate, 2 Gbit/s, compressing takes longer than what it saves on the way; bytes per second.
+const FASTEST: u64 = 250_000_000;
 /// A work space above this size is given back when it has not been used for a while, bytes.
 const KEPT: usize = 256 << 10;
-
-/// When a stream tries to compress a message.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
-    /// Tries in a row that saved too little, up to `MISSES`.
-    misses: u8,
-    /// How many messages were let past after the latest of them.
-    pause: u16,
-    /// How many are still to be let past.
-    left: u16,
-}
-
-impl Pace {
-    fn is_due(&mut self) -> bool {
-        let due = self.left == 0;
-        self.left = self.left.saturating_sub(1);
-        due
-    }
-
-    fn hit(&mut self) {
-        *self = Self::default();
-    }
-
-    fn miss(&mut self) {
-        self.misses = (self.misses + 1).min(MISSES);
-        if self.misses == MISSES {
-            self.pause = (self.pause * 2).clamp(2, LONGEST_PAUSE);
-            self.left = self.pause;
-        }
-    }
-}
 
 /// What compressing has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,15 +42,23 @@ pub(crate) struct PackStats {
 pub(super) struct Packer {
     table: Option<CompressTable>,
     out: Vec<u8>,
+    longer: Vec<u8>,
+    /// The path is too fast for it.
+    rests: bool,
     /// Used since [`cool`](Self::cool) last looked.
     used: bool,
     pub(super) stats: PackStats,
 }
 
 impl Packer {
+    /// The path's rate, bytes per second.
+    pub(super) fn on_rate(&mut self, rate: u64) {
+        self.rests = rate > FASTEST;
+    }
+
     /// The body that stands for `message`; `None` if it is to be sent as it is.
     pub(super) fn pack(&mut self, pace: &mut Pace, message: &[u8]) -> Option<&[u8]> {
-        if message.len() < SHORTEST || !pace.is_due() {
+        if self.rests || message.len() < SHORTEST || !pace.is_due() {
             return None;
         }
         self.used = true;
@@ -93,26 +72,37 @@ impl Packer {
         Writer::new(start).varint(message.len() as u64).ok()?;
         let table = self.table.get_or_insert_with(CompressTable::small);
         let packed = header + compress_into_with_table(message, block, table).ok()?;
-        if message.len().saturating_sub(packed) < LEAST_SAVING.max(message.len() / 10) {
+        pace.tried(message.len(), packed);
+        let extra = if pace.padded { packed.next_multiple_of(BUCKET) - packed } else { 0 };
+        if message.len().saturating_sub(packed + extra) < LEAST_SAVING.max(message.len() / 10) {
             pace.miss();
             return None;
         }
         pace.hit();
+        let body = if extra == 0 {
+            self.out.get(..packed)?
+        } else {
+            self.longer.clear();
+            self.longer.extend_from_slice(self.out.get(..header)?);
+            lengthened(message, self.out.get(header..packed)?, extra, &mut self.longer)?;
+            &self.longer
+        };
         self.stats.packed += 1;
         self.stats.before += message.len() as u64;
-        self.stats.after += packed as u64;
-        self.out.get(..packed)
+        self.stats.after += body.len() as u64;
+        Some(body)
     }
 
     /// Whether the work space is so large that it is to be given back once it rests.
     pub(super) fn is_large(&self) -> bool {
-        self.out.capacity() > KEPT
+        self.out.capacity().max(self.longer.capacity()) > KEPT
     }
 
     /// To be called now and then: gives a large work space back that was not used since the last call.
     pub(super) fn cool(&mut self) {
         if !core::mem::take(&mut self.used) && self.is_large() {
             self.out = Vec::new();
+            self.longer = Vec::new();
         }
     }
 }
@@ -290,14 +280,54 @@ mod tests {
         }
         let waits: Vec<_> = tries.windows(2).map(|pair| pair[1] - pair[0] - 1).collect();
         assert_eq!(waits, [0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024, 1024]);
-        // One that succeeds starts it all over.
-        let missed = (0..=1024).take_while(|_| packer.pack(&mut pace, &[0; 1000]).is_none()).count();
-        assert!(missed <= 1024);
-        let tried = packer.stats.tried;
-        for _ in 0..5 {
-            packer.pack(&mut pace, &hopeless);
+        // One that succeeds ends the pause; but the stream has to earn its four tries.
+        for (hits, tries) in [(1, 2), (9, 4)] {
+            (0..100).for_each(|_| pace.tried(1000, 1000));
+            for _ in 0..hits {
+                let missed = (0..=1024).take_while(|_| packer.pack(&mut pace, &[0; 1000]).is_none()).count();
+                assert!(missed <= 1024);
+            }
+            let tried = packer.stats.tried;
+            for _ in 0..tries + 2 {
+                packer.pack(&mut pace, &hopeless);
+            }
+            assert_eq!(packer.stats.tried - tried, tries);
         }
-        assert_eq!(packer.stats.tried - tried, 4);
+    }
+
+    #[test]
+    fn fast_paths_are_left_alone() {
+        let (mut packer, mut pace) = (Packer::default(), Pace::default());
+        for (rate, packs) in [(0, true), (FASTEST + 1, false), (FASTEST, true)] {
+            packer.on_rate(rate);
+            assert_eq!(packer.pack(&mut pace, &[0; 1000]).is_some(), packs, "{rate}");
+        }
+        assert_eq!(packer.stats.tried, 2);
+    }
+
+    #[test]
+    fn padded_bodies_come_in_few_lengths() {
+        let (mut packer, mut pace) = (Packer::default(), Pace::default().padded(true));
+        let mut lengths = Vec::new();
+        for zeros in 0..900 {
+            let mut message = random(1, 1000);
+            message[50..50 + zeros].fill(0);
+            let mut fresh = pace;
+            if let Some(body) = packer.pack(&mut fresh, &message) {
+                assert_eq!(body.len() % BUCKET, 0);
+                assert!(body.len() <= 900);
+                assert_eq!(expand(body, MAX), Ok(message));
+                lengths.push(body.len());
+            }
+        }
+        assert!(lengths.len() > 700 && lengths.is_sorted_by(|a, b| a >= b));
+        lengths.dedup();
+        assert!(lengths.len() <= 900 / BUCKET, "{lengths:?}");
+        // Not worth it once it is padded.
+        let mut message = random(2, 300);
+        message[..44].fill(0);
+        assert!(packer.pack(&mut Pace::default(), &message).is_some());
+        assert!(packer.pack(&mut pace, &message).is_none());
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod control;
 mod flow;
 mod limits;
 mod lz4;
+mod pace;
+mod pad;
 mod queue;
 mod receive;
 mod recv;
@@ -339,6 +341,11 @@ impl Streams {
     /// The round-trip time changed; windows grow by it.
     pub(crate) fn on_rtt(&mut self, srtt: core::time::Duration) {
         self.recv.set_srtt(srtt);
+    }
+
+    /// The estimate of the path's rate changed, bytes per second.
+    pub(crate) fn on_rate(&mut self, rate: u64) {
+        self.packer.on_rate(rate);
     }
 
     /// How short of memory the endpoint is. When it gets credit to give again, what was held back is granted.

@@ -8,7 +8,8 @@ use core::ops::Range;
 
 use super::{SendPool, append};
 use crate::stream::block::{CUT, first, stored_within};
-use crate::stream::lz4::{Pace, Packer};
+use crate::stream::lz4::Packer;
+use crate::stream::pace::Pace;
 use crate::stream::ring::Ring;
 use crate::wire::{Writer, varint};
 

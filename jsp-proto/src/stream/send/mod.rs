@@ -14,7 +14,8 @@ use core::ops::Range;
 use super::StreamRecord;
 use super::api::{Delivery, MessageId, MessageOptions};
 use super::limits::MESSAGE_OVERHEAD;
-use super::lz4::{Pace, Packer};
+use super::lz4::Packer;
+use super::pace::Pace;
 use super::ring::Ring;
 use super::state::{SendEvent, SendState};
 use crate::config::Compression;
@@ -238,7 +239,9 @@ impl SendHalf {
         }
         self.pace = match compression {
             Compression::Off => None,
-            Compression::Adaptive => Some(self.pace.unwrap_or_default()),
+            Compression::Adaptive | Compression::AdaptivePadded => {
+                Some(self.pace.unwrap_or_default().padded(compression == Compression::AdaptivePadded))
+            }
         };
         true
     }

@@ -3,7 +3,8 @@
 use super::compression::{ADAPTIVE, compressed, limits, noise, open, text};
 use super::*;
 use crate::stream::block::MAX_ENCODED;
-use crate::stream::lz4::{Pace, Packer};
+use crate::stream::lz4::Packer;
+use crate::stream::pace::Pace;
 use crate::wire::frame::{ResetStream, Stream as StreamFrame};
 use crate::wire::testing::written;
 use crate::wire::{StreamKind, varint};
@@ -143,6 +144,27 @@ fn nothing_waits_for_a_block_to_fill() {
     pair.settle();
     assert_eq!(read(&mut pair, sid).len(), 6000);
     assert_eq!(compressed(&mut pair), PackStats { tried: 1, packed: 1, before: 6000, ..compressed(&mut pair) });
+}
+
+#[test]
+fn padded_blocks_come_in_few_lengths() {
+    let mut pair = Pair::with(limits());
+    let sid = open(&mut pair, StreamOptions::bytes().compression(Compression::AdaptivePadded));
+    let mut received = 0;
+    for length in (1000..9000).step_by(170) {
+        let data = [text(length), noise(1, 100)].concat();
+        send_all(&mut pair, sid, &data);
+        pair.settle();
+        assert_eq!(read(&mut pair, sid), data);
+        let total = pair.server().recv.received;
+        // The length of the LZ4 block, and that of what it stands for, are padded; the first number is not.
+        assert_eq!((total - received) % 64, 2, "{length}");
+        received = total;
+    }
+    pair.client().set_compression(sid, ADAPTIVE).unwrap();
+    send_all(&mut pair, sid, &text(5000));
+    pair.settle();
+    assert_ne!((pair.server().recv.received - received) % 64, 2);
 }
 
 #[test]
