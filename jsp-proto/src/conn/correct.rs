@@ -1,11 +1,14 @@
 //! Error correction of what is sent: what the other parts of the connection have to do with it.
 
+use super::secure::Secure;
 use super::{Connection, Record};
+use crate::config::Wish;
 use crate::error::{TransportError, Violation};
 use crate::fec::{Conditions, Loss};
 use crate::recovery::{FalseRepair, Fate, Recovery};
 use crate::stream::LossContext;
 use crate::time::Instant;
+use crate::wire::cursor::Writer;
 use crate::wire::frame::AckRanges;
 
 /// By how many standard errors the loss may be larger than measured. Too little parity loses more than too much costs.
@@ -17,6 +20,38 @@ pub(super) fn conditions(now: Instant, recovery: &Recovery<Record>) -> Condition
     let (packets, lost) = (loss.packets, loss.lost);
     let rate = loss.rate + CAUTION * loss.error;
     Conditions { now, srtt: recovery.srtt(), loss: Loss { rate, burst: loss.burst }, packets, lost }
+}
+
+impl Secure {
+    /// Writes what is to be acknowledged, if that is news, and with it what was repaired.
+    pub(super) fn write_acks(&mut self, now: Instant, w: &mut Writer<'_>) {
+        if self.acks.has_new()
+            && let Some(record) = self.acks.write(now, w)
+        {
+            self.recovery.record(Record::Ack(record));
+            if let Some(fec) = &mut self.fec_rx {
+                fec.write_reports(w);
+            }
+        }
+    }
+
+    /// Writes parity into packet `pn`, if it fits.
+    pub(super) fn write_parity(&mut self, now: Instant, pn: u64, w: &mut Writer<'_>) -> bool {
+        let record = self.fec_tx.write(&conditions(now, &self.recovery), pn, w);
+        if let Some(record) = record {
+            self.recovery.record(Record::Parity(record));
+        }
+        record.is_some()
+    }
+
+    /// Protects packet `pn`, if its data asks for it. `payload` is its content, `room` what a packet holds.
+    pub(super) fn protect(&mut self, now: Instant, pn: u64, payload: &[u8], room: usize, wish: &Wish) -> bool {
+        let record = self.fec_tx.protect(&conditions(now, &self.recovery), pn, payload, room, wish);
+        if let Some(record) = record {
+            self.recovery.record(Record::Source(record));
+        }
+        record.is_some()
+    }
 }
 
 impl Connection {

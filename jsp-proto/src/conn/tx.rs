@@ -170,32 +170,24 @@ impl Connection {
     fn build_packet(&mut self, now: Instant, ecn: Ecn, slot: &mut [u8]) -> Option<usize> {
         let may_send_data = self.may_send_data();
         let random_bit = self.rng.u64() & 1 == 1;
+        let datagram = usize::from(self.stats.datagram_size);
         let secure = self.secure.as_deref_mut()?;
-        let recovery = &mut secure.recovery;
-        let may_fly = recovery.permit(now, slot.len() as u64) == Permit::Now;
-
-        let fec = &mut secure.fec_tx;
-        let parity = may_fly && fec.is_its_turn(self.streams.wants_data());
-        let reserve = if parity { 0 } else { fec.reserve() };
-        let usable = slot.len().min(usize::from(self.stats.datagram_size).saturating_sub(reserve));
+        let may_fly = secure.recovery.permit(now, slot.len() as u64) == Permit::Now;
+        let parity = may_fly && secure.fec_tx.is_its_turn(self.streams.wants_data());
+        let reserve = if parity { 0 } else { secure.fec_tx.reserve() };
+        let usable = slot.len().min(datagram.saturating_sub(reserve));
         let slot = slot.get_mut(..usable)?;
 
-        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begin(recovery, &self.remote_cid, random_bit, slot)?;
-        if secure.acks.has_new()
-            && let Some(record) = secure.acks.write(now, &mut w)
-        {
-            recovery.record(Record::Ack(record));
-            if let Some(fec) = &mut secure.fec_rx {
-                fec.write_reports(&mut w);
-            }
-        }
+        let begun = begin(&mut secure.recovery, &self.remote_cid, random_bit, slot)?;
+        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begun;
+        secure.write_acks(now, &mut w);
         let after_acks = w.position();
         let retransmitted = self.streams.retransmitted();
-        if let Some(record) = parity.then(|| fec.write(&conditions(now, recovery), pn, &mut w)).flatten() {
-            recovery.record(Record::Parity(record));
+        let sent_parity = parity && secure.write_parity(now, pn, &mut w);
+        if sent_parity {
             self.stats.fec.parity_bytes_sent += (payload_at + w.position() + TAG_LEN) as u64;
         } else if may_fly {
-            fec.on_other_packet();
+            let recovery = &mut secure.recovery;
             self.path.write(&mut w);
             if secure.acks.wants_ping() {
                 self.control.send_ping();
@@ -212,7 +204,7 @@ impl Connection {
         }
         let eliciting = w.position() > after_acks;
         if w.position() == 0 {
-            recovery.cancel();
+            secure.recovery.cancel();
             return None;
         }
         // Header protection samples the ciphertext from the fourth byte after the packet number's start.
@@ -223,20 +215,13 @@ impl Connection {
         let len = end + TAG_LEN;
         let mut flags = if eliciting { Flags::DATA } else { Flags::ACK_ONLY };
         flags.retransmission = self.streams.retransmitted() > retransmitted;
-        let wish = self.streams.take_wish();
-        if !wish.is_none() {
-            let capacity = usize::from(self.stats.datagram_size).saturating_sub(payload_at + TAG_LEN);
-            let conditions = conditions(now, recovery);
-            if let Some(record) = fec.protect(&conditions, pn, slot.get(payload_at..end)?, capacity, &wish) {
-                recovery.record(Record::Source(record));
-                flags.coded = true;
-                *slot.first_mut()? = first_byte(ShortFlags { fec: true, key_phase: false, pn_len }, random_bit);
-            }
-        } else if eliciting {
-            fec.on_unprotected();
+        if eliciting && !sent_parity {
+            let room = datagram.saturating_sub(payload_at + TAG_LEN);
+            flags.coded = secure.protect(now, pn, slot.get(payload_at..end)?, room, &self.streams.take_wish());
         }
+        *slot.first_mut()? = first_byte(ShortFlags { fec: flags.coded, key_phase: false, pn_len }, random_bit);
         secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
-        recovery.commit(now, len as u16, flags, ecn);
+        secure.recovery.commit(now, len as u16, flags, ecn);
         if eliciting {
             secure.acks.on_eliciting_sent();
         }

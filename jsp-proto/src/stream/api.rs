@@ -20,7 +20,8 @@ pub enum Delivery {
     #[default]
     Reliable,
     /// Sent once. Dropped if it waits longer than 100 ms for its first byte to be sent, or when more than 1024 such
-    /// messages wait in one stream (the oldest goes first). One lost packet loses the message.
+    /// messages wait in one stream (the oldest goes first). One lost packet loses the message, unless error
+    /// correction ([`Fec`]) repairs it.
     BestEffort,
     /// Sent, and sent again, as long as it can still arrive in time.
     PartiallyReliable {

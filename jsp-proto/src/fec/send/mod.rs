@@ -177,18 +177,13 @@ impl Sender {
         if self.unprotected < DISENGAGE { RESERVE } else { 0 }
     }
 
-    /// Some packet was sent whose data asks for no protection.
-    pub(crate) fn on_unprotected(&mut self) {
-        self.unprotected = self.unprotected.saturating_add(1);
-    }
-
     /// Blocks wait for packets.
     pub(crate) fn is_gathering(&self) -> bool {
         self.open.iter().any(Option::is_some)
     }
 
-    /// Protects packet `pn`, if its data asks for it, of which the plaintext is `payload`; `capacity` is what a datagram
-    /// holds.
+    /// Takes notice of packet `pn`, which is not parity, and protects it if its data asks for it. `payload` is its
+    /// content, `capacity` what a packet holds.
     pub(crate) fn protect(
         &mut self,
         conditions: &Conditions,
@@ -200,6 +195,7 @@ impl Sender {
         let now = conditions.now;
         let insists = wish.fixed.1 > 0;
         self.unprotected = self.unprotected.saturating_add(1);
+        self.alternate = false;
         let follows = self.follows(conditions) && (wish.once || nanos(conditions.srtt) >= WORTHWHILE_RTT);
         if self.peer.max_symbols == 0 || wish.is_none() || !(insists || follows) {
             return None;
@@ -243,11 +239,6 @@ impl Sender {
     /// Whether the next packet is to be parity; `data`: there is something else to send. They take turns.
     pub(crate) fn is_its_turn(&self, data: bool) -> bool {
         self.wants_to_send() && !(self.alternate && data)
-    }
-
-    /// Some other packet was sent.
-    pub(crate) fn on_other_packet(&mut self) {
-        self.alternate = false;
     }
 
     /// Writes a parity symbol into packet `pn`, if it fits.

@@ -268,7 +268,7 @@ fn a_full_datagram_has_no_room_for_parity_and_the_next_ones_leave_some() {
     assert!(rig.send(CAPACITY - RESERVE, &wish(FIXED, true)));
     rig.wait(20);
     assert_eq!(rig.flush(), 1);
-    (0..DISENGAGE).for_each(|_| rig.sender.on_unprotected());
+    (0..DISENGAGE).for_each(|_| assert!(!rig.send(100, &Wish::NONE)));
     assert_eq!(rig.sender.reserve(), 0);
 }
 
