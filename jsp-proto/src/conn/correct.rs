@@ -11,15 +11,12 @@ use crate::time::Instant;
 use crate::wire::cursor::Writer;
 use crate::wire::frame::AckRanges;
 
-/// By how many standard errors the loss may be larger than measured. Too little parity loses more than too much costs.
-const CAUTION: f64 = 0.5;
-
 /// What the sender of parity has to know of the path.
 pub(super) fn conditions(now: Instant, recovery: &Recovery<Record>) -> Conditions {
     let loss = recovery.path_loss();
     let (packets, lost) = (loss.packets, loss.lost);
-    let rate = loss.rate + CAUTION * loss.error;
-    Conditions { now, srtt: recovery.srtt(), loss: Loss { rate, burst: loss.burst }, packets, lost }
+    let loss = Loss { rate: loss.rate, variance: loss.variance, burst: loss.burst };
+    Conditions { now, srtt: recovery.srtt(), loss, packets, lost }
 }
 
 impl Secure {
@@ -46,6 +43,10 @@ impl Secure {
 
     /// Protects packet `pn`, if its data asks for it. `payload` is its content, `room` what a packet holds.
     pub(super) fn protect(&mut self, now: Instant, pn: u64, payload: &[u8], room: usize, wish: &Wish) -> bool {
+        if wish.is_none() {
+            self.fec_tx.pass();
+            return false;
+        }
         let record = self.fec_tx.protect(&conditions(now, &self.recovery), pn, payload, room, wish);
         if let Some(record) = record {
             self.recovery.record(Record::Source(record));

@@ -1,7 +1,5 @@
 //! What the path loses: how much, and in what bursts. Error correction counts on it (specification section 5.8).
 
-use crate::math::sqrt;
-
 /// Packets over which the quick average reaches.
 const QUICK: f64 = 256.0;
 /// Packets over which the steady average reaches.
@@ -20,8 +18,8 @@ const ENOUGH_BURSTS: f64 = 8.0;
 pub(crate) struct PathLoss {
     /// Share of packets that are lost.
     pub(crate) rate: f64,
-    /// The standard error of the rate.
-    pub(crate) error: f64,
+    /// The square of the standard error of the rate.
+    pub(crate) variance: f64,
     /// How many packets in a row are lost when one is, on average; at least 1.
     pub(crate) burst: f64,
     /// Packets that the estimate rests on.
@@ -97,7 +95,7 @@ impl Meter {
         let variance = self.steady * (1.0 - self.steady) * self.burst() / self.steady_packets.max(1.0);
         PathLoss {
             rate: self.steady,
-            error: sqrt(variance),
+            variance,
             burst: self.burst(),
             packets: self.packets,
             lost: self.all_lost,

@@ -173,12 +173,17 @@ impl Block {
         self.held &= !bit;
     }
 
-    /// The source was declared lost; its repair is waited for until `until` at the latest.
-    pub(super) fn on_lost(&mut self, pn: u64, until: Instant) {
+    /// The source was declared lost; its repair is waited for until `until` at the latest. False if there is nothing to
+    /// wait for.
+    pub(super) fn on_lost(&mut self, pn: u64, until: Instant) -> bool {
         let bit = self.bit(pn) & self.open;
-        self.lost += u32::from(bit & !self.held != 0);
+        if bit == 0 {
+            return false;
+        }
+        self.lost += u32::from(bit & self.held == 0);
         self.held |= bit;
         self.hold_until.get_or_insert(until);
+        true
     }
 
     /// All parity is on its way or decided: repair is waited for until `until`.

@@ -4,6 +4,7 @@ use super::block::{Block, Symbols};
 use super::{Conditions, LANES, Loss, SPARE_SOURCES, Sender, plan};
 use crate::config::Wish;
 use crate::fec::code::Sources;
+use crate::math::sqrt;
 use crate::time::{Instant, nanos};
 use crate::wire::frame::MAX_SYMBOLS;
 
@@ -16,6 +17,8 @@ const ENOUGH_PACKETS: u64 = 32;
 const ENOUGH_LOST: u64 = 2;
 /// Data that is sent again anyway may stay lost this much more often.
 const RELIABLE_FACTOR: f64 = 10.0;
+/// By how many standard errors the loss may be larger than measured. Too little parity loses more than too much costs.
+const CAUTION: f64 = 0.5;
 /// A message of several packets closes its block when at least this many went out in one go.
 const BURST: u32 = 4;
 /// Blocks remembered. Beyond it the oldest is given up; its data is sent again.
@@ -119,7 +122,7 @@ impl Sender {
             let target = (self.settings.target * factor).min(0.5);
             let last = if self.last.0 == count { self.last.1 } else { 0 };
             let aim = plan::Aim { target, most: self.most_parity(count), last };
-            let needed = plan::parity_needed(count, aim, conditions.loss, lanes);
+            let needed = plan::parity_needed(count, aim, conditions.loss.cautious(), lanes);
             self.last = (count, needed);
             parity = parity.max(needed);
         }
@@ -160,6 +163,13 @@ impl Sender {
                 self.close(conditions, id);
             }
         }
+    }
+}
+
+impl Loss {
+    /// What is to be counted on.
+    fn cautious(self) -> Self {
+        Self { rate: self.rate + CAUTION * sqrt(self.variance), ..self }
     }
 }
 

@@ -49,6 +49,8 @@ const DISENGAGE: u32 = 64;
 pub(crate) struct Loss {
     /// Share of packets that are lost.
     pub(crate) rate: f64,
+    /// The square of the standard error of the rate.
+    pub(crate) variance: f64,
     /// How many packets in a row are lost when one is, on average; at least 1.
     pub(crate) burst: f64,
 }
@@ -182,8 +184,13 @@ impl Sender {
         self.open.iter().any(Option::is_some)
     }
 
-    /// Takes notice of packet `pn`, which is not parity, and protects it if its data asks for it. `payload` is its
-    /// content, `capacity` what a packet holds.
+    /// A packet that is not parity was sent, and its data asks for no protection.
+    pub(crate) fn pass(&mut self) {
+        self.unprotected = self.unprotected.saturating_add(1);
+        self.alternate = false;
+    }
+
+    /// Protects packet `pn`, if the loss asks for it. `payload` is its content, `capacity` what a packet holds.
     pub(crate) fn protect(
         &mut self,
         conditions: &Conditions,
@@ -193,11 +200,10 @@ impl Sender {
         wish: &Wish,
     ) -> Option<SourceRecord> {
         let now = conditions.now;
+        self.pass();
         let insists = wish.fixed.1 > 0;
-        self.unprotected = self.unprotected.saturating_add(1);
-        self.alternate = false;
         let follows = self.follows(conditions) && (wish.once || nanos(conditions.srtt) >= WORTHWHILE_RTT);
-        if self.peer.max_symbols == 0 || wish.is_none() || !(insists || follows) {
+        if self.peer.max_symbols == 0 || !(insists || follows) {
             return None;
         }
         let delay = self.delay(conditions, wish);
@@ -267,12 +273,22 @@ impl Sender {
             block.sent += 1;
             if block.sent < block.planned {
                 self.unsent.push_back(id);
+            } else if !block.may_extend() {
+                let bytes = core::mem::take(&mut block.symbols.bytes);
+                self.keep_symbols(bytes);
             }
             self.alternate = true;
             self.stats.parity_sent += 1;
             return Some(ParityRecord { block: id });
         }
         None
+    }
+
+    /// Keeps a buffer for a later block.
+    fn keep_symbols(&mut self, bytes: Vec<u8>) {
+        if self.spare_symbols.len() < SPARE_SYMBOLS && bytes.capacity() > 0 {
+            self.spare_symbols.push(bytes);
+        }
     }
 
     /// Adds the counts of this side.

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn random(rate: f64) -> Loss {
-        Loss { rate, burst: 1.0 / (1.0 - rate) }
+        Loss { rate, variance: 0.0, burst: 1.0 / (1.0 - rate) }
     }
 
     /// Share of sources that stay lost.
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn bursts_follow_the_table_of_the_specification() {
-        let burst = |rate, burst| Loss { rate, burst };
+        let burst = |rate, burst| Loss { rate, variance: 0.0, burst };
         for (sources, parity, loss, interleaving, expected) in [
             (10, 2, burst(0.05, 2.0), 1, 0.027),
             (10, 2, burst(0.05, 3.0), 1, 0.037),

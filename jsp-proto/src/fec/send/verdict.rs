@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::block::{Block, Verdict};
-use super::{Conditions, LANES, ParityRecord, REST, SPARE_SYMBOLS, Sender, SourceRecord};
+use super::{Conditions, LANES, ParityRecord, REST, Sender, SourceRecord};
 use crate::fec::code::Encoder;
 use crate::time::{Instant, nanos};
 
@@ -14,14 +14,14 @@ const MIN_VERDICT: u64 = 5_000_000;
 impl Sender {
     /// A protected packet was declared lost. Its data waits for a repair.
     pub(crate) fn on_source_lost(&mut self, conditions: &Conditions, record: SourceRecord) {
-        let Some(block) = self.block_mut(record.block) else {
-            // Forgotten: nothing can be waited for.
+        let until = conditions.now.plus_nanos(nanos(conditions.srtt).saturating_mul(5) / 4);
+        let block = self.block_mut(record.block);
+        let held = block.as_ref().is_some_and(|block| block.is_holding());
+        if !block.is_some_and(|block| block.on_lost(record.pn, until)) {
+            // The block was given up: nothing can be waited for.
             return self.released.push_back(record.pn);
-        };
-        let held = block.is_holding();
-        block.on_lost(record.pn, conditions.now.plus_nanos(nanos(conditions.srtt).saturating_mul(5) / 4));
-        let holds = block.is_holding();
-        self.holding += usize::from(holds && !held);
+        }
+        self.holding += usize::from(!held);
         // What was lost is to be repaired soon: its parity goes out now (specification section 13.16).
         self.close(conditions, record.block);
         self.judge(conditions, record.block);
@@ -121,9 +121,7 @@ impl Sender {
         for open in self.open.iter_mut().filter(|open| **open == Some(id)) {
             *open = None;
         }
-        if self.spare_symbols.len() < SPARE_SYMBOLS {
-            self.spare_symbols.push(block.symbols.bytes);
-        }
+        self.keep_symbols(block.symbols.bytes);
     }
 
     /// When to call [`rest`](Self::rest).
