@@ -25,7 +25,11 @@ const ROUNDS: usize = 5;
 const WARM: u64 = 16 << 20;
 /// Bytes per second where packets are repaired, so that the receiver may repair as many as it is asked to.
 const SLOW: u64 = 10_000_000;
+/// Half a round trip is longer than a block, or blocks of reliable data would be cut short.
+const ONE_WAY: Duration = Duration::from_millis(40);
 const SOURCES: u8 = 64;
+/// One in so many blocks loses packets.
+const BLOCKS: u64 = 2;
 const TEXT: &str = include_str!("../../README.md");
 const MESSAGE: usize = 4096;
 
@@ -135,10 +139,10 @@ fn repair(bench: &Bench, key: &Arc<SecretKey>) {
         let lost: &[u8] = if parity == 1 { &[0, 1] } else { &[0, 1, parity] };
         let pairs = lost.iter().map(|&lost| {
             let mut pair = warm(key, Work::Bytes, WARM, |settings| settings.fec(fec).congestion(congestion));
-            pair.set_rate(SLOW);
+            pair.set_path(SLOW, ONE_WAY);
             if lost > 0 {
                 let lost = u64::from(lost);
-                pair.set_holes(u64::from(SOURCES + parity) - lost, lost);
+                pair.set_holes(BLOCKS * u64::from(SOURCES + parity) - lost, lost);
             }
             pair.run(WARM / 4);
             pair
@@ -160,7 +164,7 @@ fn repair(bench: &Bench, key: &Arc<SecretKey>) {
             let missing: f64 = own.iter().map(|round| round.grown(0, |stats| stats.fec.unrepaired)).sum();
             let repaired: f64 = own.iter().map(|round| round.grown(1, |stats| stats.fec.repaired)).sum();
             println!(
-                "  class {parity:<2} {lost:>2} lost per block {:>9.2} us (from {:.2} to {:.2}; {:.1} % repaired)",
+                "  class {parity:<2} {lost:>2} lost in a row {:>9.2} us (from {:.2} to {:.2}; {:.1} % repaired)",
                 costs[ROUNDS / 2],
                 costs[0],
                 costs[ROUNDS - 1],

@@ -32,7 +32,8 @@ fn few_reliable_messages_are_hardly_late() {
 
 #[test]
 fn few_best_effort_messages_arrive() {
-    for (loss, share, packets) in [(0.05, 0.994, 1.25), (0.1, 0.985, 1.35), (0.2, 0.985, 1.65)] {
+    // Few seeds pay up to 0.05 more or less.
+    for (loss, share, packets) in [(0.05, 0.99, 1.3), (0.1, 0.985, 1.4), (0.2, 0.985, 1.7)] {
         let measured = measure(sparse_best_effort(loss, Mode::Auto), 5, 1000);
         let (delivered, own) = (measured.delivered(), measured.packets_per_message());
         assert!(delivered >= share && own <= packets, "{loss}: {delivered:.4} delivered, {own:.3} datagrams each");

@@ -222,7 +222,8 @@ impl<'f> Run<'f> {
         let datagrams = sender.link.sent - start.sender.link.sent;
         let arrived = receiver.datagrams_received - start.receiver.datagrams_received;
         let parity = sender.fec.parity_sent - start.sender.fec.parity_sent;
-        let parity_arrived = receiver.fec.parity_received - start.receiver.fec.parity_received;
+        let sources = sender.fec.sources_sent - start.sender.fec.sources_sent;
+        let sources_arrived = receiver.fec.sources_received - start.receiver.fec.sources_received;
         Measured {
             offered: flow.count,
             refused,
@@ -233,8 +234,9 @@ impl<'f> Run<'f> {
             bytes: bytes(&sender.link, &start.sender.link),
             bytes_back: bytes(&receiver.link, &start.receiver.link),
             parity,
-            sources: sender.fec.sources_sent - start.sender.fec.sources_sent,
-            lost: (datagrams - parity).saturating_sub(arrived.saturating_sub(parity_arrived)),
+            sources,
+            sources_lost: sources.saturating_sub(sources_arrived),
+            lost: datagrams.saturating_sub(arrived),
             repaired: receiver.fec.repaired - start.receiver.fec.repaired,
             refused_repairs: receiver.fec.repairs_refused - start.receiver.fec.repairs_refused,
             unused: receiver.fec.parity_unused - start.receiver.fec.parity_unused,

@@ -27,10 +27,12 @@ pub struct Measured {
     pub parity: u64,
     /// Packets sent under the protection of parity.
     pub sources: u64,
-    /// Packets other than parity that the network lost.
-    pub lost: u64,
+    /// Of these, those that the network lost.
+    pub sources_lost: u64,
     /// Of these, those that the receiver repaired.
     pub repaired: u64,
+    /// Datagrams that the network lost.
+    pub lost: u64,
     /// Repairs that the receiver's bounds did not allow.
     pub refused_repairs: u64,
     /// Parity packets that arrived and were of no use.
@@ -54,6 +56,7 @@ impl Measured {
             all.bytes_back += run.bytes_back;
             all.parity += run.parity;
             all.sources += run.sources;
+            all.sources_lost += run.sources_lost;
             all.lost += run.lost;
             all.repaired += run.repaired;
             all.refused_repairs += run.refused_repairs;
@@ -74,9 +77,12 @@ impl Measured {
         share(self.latencies.iter().filter(|latency| *latency <= time).count() as u64, self.offered)
     }
 
-    /// The share of the packets other than parity that neither arrived nor were repaired.
+    /// The share of the protected packets that neither arrived nor were repaired; of all packets if none was protected.
     pub fn residual(&self) -> f64 {
-        share(self.lost.saturating_sub(self.repaired), self.datagrams - self.parity)
+        match self.sources {
+            0 => share(self.lost, self.datagrams),
+            sources => share(self.sources_lost.saturating_sub(self.repaired), sources),
+        }
     }
 
     /// Bytes sent, with the headers of IP and UDP, for each byte of a message that was accepted.

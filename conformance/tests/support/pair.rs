@@ -22,6 +22,7 @@ pub(crate) const DATAGRAM: u16 = 1452;
 const BATCH: usize = 64 * 1024;
 /// What the client's application sends at most before the endpoint gets its turn.
 const SENDS: usize = 1000;
+/// How long a datagram takes, unless told otherwise.
 const ONE_WAY: Duration = Duration::from_millis(1);
 /// Bytes per second in each direction unless told otherwise: a path without a limit has no steady state.
 const RATE: u64 = 125_000_000;
@@ -75,6 +76,7 @@ pub(crate) struct Pair {
     pub(crate) batches: u64,
     /// Bytes per second in each direction.
     rate: u64,
+    one_way: Duration,
     spare: Vec<Vec<u8>>,
     out: Vec<u8>,
     data: Vec<u8>,
@@ -139,6 +141,7 @@ impl Pair {
             datagrams: 0,
             batches: 0,
             rate: RATE,
+            one_way: ONE_WAY,
             spare: Vec::new(),
             out: vec![0; BATCH],
             data: vec![7; size],
@@ -147,9 +150,9 @@ impl Pair {
         }
     }
 
-    /// From now on each direction passes so many bytes per second.
-    pub(crate) fn set_rate(&mut self, rate: u64) {
-        self.rate = rate;
+    /// From now on each direction passes so many bytes per second, after this time.
+    pub(crate) fn set_path(&mut self, rate: u64, one_way: Duration) {
+        (self.rate, self.one_way) = (rate, one_way);
     }
 
     /// From now on the network loses `run` datagrams of the client in a row, after each `between`.
@@ -231,7 +234,7 @@ impl Pair {
                     let takes = Duration::from_nanos(transmit.payload.len() as u64 * 1_000_000_000 / self.rate);
                     let to = &mut self.ends[1 - side];
                     to.sent_at = to.sent_at.max(now) + takes;
-                    let batch = Batch { at: to.sent_at + ONE_WAY, stride: transmit.segment, bytes };
+                    let batch = Batch { at: to.sent_at + self.one_way, stride: transmit.segment, bytes };
                     if batch.bytes.is_empty() {
                         self.spare.push(batch.bytes);
                     } else {

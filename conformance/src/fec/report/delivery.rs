@@ -43,10 +43,10 @@ pub(super) fn report(options: &Options) -> String {
          direction, independent or in bursts. `arq`: reliable, no parity. `none`: best effort, no parity. `10+2`: \
          best effort, `Fec::On`. `auto`: best effort, `Fec::Auto` with at most 100 % of parity. The first {} s do not \
          count; messages that have not arrived {} s after the last one count as lost. Packets lost: neither arrived \
-         nor repaired, of the sender's packets other than parity (with `arq` their content is sent again). Bytes sent \
-         with the headers of IP and UDP, for each byte of a message that was accepted. Parity packets for each other \
-         packet. Milliseconds from the call that accepted a message until it could be read, of those that arrived. \
-         {seeds} {} together.\n",
+         nor repaired, of the protected packets or, without parity, of all (with `arq` their content is sent again). \
+         Bytes sent with the headers of IP and UDP, for each byte of a message that was accepted. Parity packets for \
+         each other packet. Milliseconds from the call that accepted a message until it could be read, of those that \
+         arrived. {seeds} {} together.\n",
         WARM_UP.as_secs(),
         super::super::flow::PATIENCE.as_secs(),
         if seeds == 1 { "seed" } else { "seeds" },
