@@ -308,6 +308,9 @@ type streamOptions struct {
 	mode     DeliveryMode
 	ttl      time.Duration
 	priority uint8
+	// Zero is as the connection does.
+	compression Compression
+	fec         FEC
 }
 
 // A StreamOption changes what kind of stream is opened.

@@ -100,8 +100,19 @@ func (n native) open(now, conn uint64, o streamOptions) (uint64, Code) {
 	if o.uni {
 		uni = 1
 	}
-	id := C.jspgo_open(n.handle, C.uint64_t(now), C.uint64_t(conn), C.uint32_t(o.kind), uni,
-		C.JspDeliveryMode(o.mode), C.uint64_t(o.ttl), C.uint32_t(o.priority))
+	options := C.JspStreamOptions{
+		kind:         C.uint32_t(o.kind),
+		uni:          uni,
+		mode:         C.JspDeliveryMode(o.mode),
+		ttl_ns:       C.uint64_t(o.ttl),
+		has_priority: 1,
+		priority:     C.uint32_t(o.priority),
+		compression:  C.uint32_t(o.compression),
+		fec:          o.fec.kind,
+		fec_sources:  o.fec.sources,
+		fec_parity:   o.fec.parity,
+	}
+	id := C.jspgo_open(n.handle, C.uint64_t(now), C.uint64_t(conn), options)
 	return uint64(id.id), Code(id.error)
 }
 

@@ -37,6 +37,7 @@ type options struct {
 	linger          time.Duration
 	congestion      Congestion
 	fixedRate       uint64
+	policy          policy
 	hideKey         bool
 	requireIdentity bool
 	authorize       func(*Incoming) error
@@ -211,6 +212,7 @@ func (o *options) endpoint(origin time.Time) (native, error) {
 		config.fixed_rate_without_congestion_control = C.uint64_t(o.fixedRate)
 	}
 	config.protocols, config.protocols_len = names(&pin, o.protocols)
+	o.policy.apply(&config)
 	return newNative(&config)
 }
 

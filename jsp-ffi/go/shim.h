@@ -61,16 +61,8 @@ static JspGoId jspgo_connect(JspEndpoint *endpoint, uint64_t now, const JspAddre
   return result;
 }
 
-static JspGoId jspgo_open(JspEndpoint *endpoint, uint64_t now, uint64_t connection, uint32_t kind, uint32_t uni,
-                          JspDeliveryMode mode, uint64_t ttl_ns, uint32_t priority) {
-  JspStreamOptions options = {0};
+static JspGoId jspgo_open(JspEndpoint *endpoint, uint64_t now, uint64_t connection, JspStreamOptions options) {
   options.size = sizeof options;
-  options.kind = kind;
-  options.uni = uni;
-  options.mode = mode;
-  options.ttl_ns = ttl_ns;
-  options.has_priority = 1;
-  options.priority = priority;
   JspGoId result = {0};
   result.error = jsp_stream_open(endpoint, now, connection, &options, &result.id);
   return result;

@@ -31,6 +31,11 @@ type ConnStats struct {
 	DatagramSize int
 	// ECN says whether the path carries marks of congestion.
 	ECN bool
+	// CompressionsTried counts messages and blocks of bytes on which compression was tried, Compressed those sent
+	// compressed, with their bytes before and after.
+	CompressionsTried, Compressed, BytesBeforeCompression, BytesAfterCompression uint64
+	// FEC is what error correction did, in both directions.
+	FEC FECStats
 }
 
 // currentStats is what is known last. Under the lock.
@@ -60,6 +65,12 @@ func (c *Conn) currentStats() ConnStats {
 		SendBuffered:          uint64(s.send_buffered),
 		DatagramSize:          int(s.datagram_size),
 		ECN:                   s.ecn_capable != 0,
+
+		CompressionsTried:      uint64(s.compressions_tried),
+		Compressed:             uint64(s.messages_compressed),
+		BytesBeforeCompression: uint64(s.bytes_before_compression),
+		BytesAfterCompression:  uint64(s.bytes_after_compression),
+		FEC:                    fecStats(&s),
 	}
 }
 

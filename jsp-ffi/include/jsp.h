@@ -112,6 +112,73 @@
 // The number of this library's binary interface; a header with another one does not fit: `jsp_abi_check`.
 #define JSP_ABI_VERSION 1
 
+// As the connection does; for a connection as the profile says.
+#define JSP_SWITCH_DEFAULT 0
+
+// Yes.
+#define JSP_SWITCH_ON 1
+
+// No.
+#define JSP_SWITCH_OFF 2
+
+// Streams do as the connection, connections as the profile says, which is `JSP_COMPRESSION_OFF` without one.
+#define JSP_COMPRESSION_DEFAULT 0
+
+// Data is sent as it is.
+#define JSP_COMPRESSION_OFF 1
+
+// Messages, and streams of bytes in blocks of up to 16 KiB, are sent as LZ4 blocks where that pays and the peer takes
+// them (`accept_compressed`). A stream of bytes must be opened with it.
+//
+// Encryption does not hide lengths. Never compress data in which a secret stands beside text that an attacker chooses:
+// from the lengths of many such messages the secret can be guessed.
+#define JSP_COMPRESSION_ADAPTIVE 2
+
+// The same, and what is compressed is padded to a multiple of 64 bytes, so that its length tells less.
+#define JSP_COMPRESSION_ADAPTIVE_PADDED 3
+
+// Streams do as the connection, connections as the profile says, which is `JSP_FEC_OFF` without one.
+#define JSP_FEC_DEFAULT 0
+
+// No parity. What is lost is sent again, or not at all.
+#define JSP_FEC_OFF 1
+
+// As much parity as the loss that is measured asks for, and none on a clean path.
+#define JSP_FEC_AUTO 2
+
+// Always so many parity packets for so many packets.
+#define JSP_FEC_ON 3
+
+// For `fec_max_symbols`: packets of peers are not repaired, and peers send no parity.
+#define JSP_FEC_NO_SYMBOLS 4294967295
+
+// As configured.
+#define JSP_NETWORK_UNKNOWN 0
+
+// Clean and not metered: neither correction nor compression.
+#define JSP_NETWORK_ETHERNET 1
+
+// Lossy and not metered: `JSP_FEC_AUTO`, no compression.
+#define JSP_NETWORK_WIFI 2
+
+// Lossy and metered: `JSP_FEC_AUTO` and `JSP_COMPRESSION_ADAPTIVE`.
+#define JSP_NETWORK_CELLULAR 3
+
+// The defaults that stand at the fields.
+#define JSP_PROFILE_DEFAULT 0
+
+// For phones and other devices on networks that lose packets, change and are metered: `JSP_FEC_AUTO` with an overhead of
+// up to 100 %, `JSP_COMPRESSION_ADAPTIVE` in both directions, an idle timeout of 120 s.
+#define JSP_PROFILE_MOBILE 1
+
+// For games, calls and control, where a late message is worth nothing: `JSP_FEC_AUTO` with an overhead of up to 100 %,
+// acknowledgements within 10 ms, best-effort messages that wait to be sent for 50 ms at most.
+#define JSP_PROFILE_LOW_LATENCY 2
+
+// For large transfers, where only the rate counts: receive windows that start at 4 MiB and grow to 64 MiB per connection
+// and 32 MiB per stream, send buffers of 64 MiB and 32 MiB.
+#define JSP_PROFILE_BULK 3
+
 // Client: the server showed its key: `jsp_conn_offered_key`, then `jsp_conn_trust_key` or `jsp_conn_reject_key`.
 #define JSP_EVENT_SERVER_KEY_OFFERED 1
 
@@ -319,18 +386,48 @@ typedef struct JspConnStats {
   uint64_t send_credit;
   // Bytes of memory for received data.
   uint64_t receive_memory;
-  // Messages on which compression was tried.
-  uint64_t compressions_tried;
-  // Of these, sent compressed.
-  uint64_t messages_compressed;
-  // Bytes of the compressed messages before.
-  uint64_t bytes_before_compression;
-  // Bytes of the compressed messages after.
-  uint64_t bytes_after_compression;
   // The largest datagram sent on the path.
   uint32_t datagram_size;
   // 1 if the path carries marks of congestion (ECN).
   uint32_t ecn_capable;
+  // Messages, and blocks of streams of bytes, on which compression was tried.
+  uint64_t compressions_tried;
+  // Of these, sent compressed.
+  uint64_t messages_compressed;
+  // Bytes of what was compressed before.
+  uint64_t bytes_before_compression;
+  // Bytes of what was compressed after.
+  uint64_t bytes_after_compression;
+  // Packets sent under the protection of parity.
+  uint64_t fec_sources_sent;
+  // Parity packets sent.
+  uint64_t fec_parity_sent;
+  // Bytes of UDP payload in them.
+  uint64_t fec_parity_bytes_sent;
+  // Packets sent that the peer has repaired.
+  uint64_t fec_repaired_by_peer;
+  // Protected packets that were lost and not repaired, or not in time.
+  uint64_t fec_unrepaired;
+  // Protected packets received.
+  uint64_t fec_sources_received;
+  // Parity packets received.
+  uint64_t fec_parity_received;
+  // Of these, of no use: nothing was missing, or too much.
+  uint64_t fec_parity_unused;
+  // Packets of the peer that were repaired.
+  uint64_t fec_repaired;
+  // Repairs that were possible and not made, because there were too many at once.
+  uint64_t fec_repairs_refused;
+  // Repaired packets that made no sense.
+  uint64_t fec_malformed;
+  // The loss that `JSP_FEC_AUTO` counts on, in millionths of the packets sent.
+  uint32_t fec_loss_ppm;
+  // Packets per block, as the latest was begun; 0 while nothing is protected.
+  uint32_t fec_block_sources;
+  // Parity packets per block.
+  uint32_t fec_block_parity;
+  // Blocks that packets are dealt to in turn, against losses in bursts.
+  uint32_t fec_interleaving;
 } JspConnStats;
 
 // The settings of an endpoint. All zeros, with `size` set, is a client with the defaults; with `server_seed` it is a
@@ -401,6 +498,27 @@ typedef struct JspConfig {
   // For private links that carry nothing else: anywhere else it takes the path from all others and may bring it to a
   // standstill.
   uint64_t fixed_rate_without_congestion_control;
+  // `JSP_PROFILE_...`: what fields stand for that are 0. The defaults that are written here are those without one.
+  uint32_t profile;
+  // `JSP_SWITCH_...`: whether peers may send compressed data. It is expanded when it is read: at most 255 bytes come
+  // of each byte received, so a peer can make the reader do that much more work. Default no.
+  uint32_t accept_compressed;
+  // `JSP_COMPRESSION_...` of what this side sends on streams that have none of their own. Default off.
+  uint32_t compression;
+  // `JSP_FEC_...`: error correction of what this side sends on streams that have none of their own. Default off.
+  uint32_t fec;
+  // For `JSP_FEC_ON`: packets per block, 1 to 64. Otherwise 0.
+  uint32_t fec_sources;
+  // For `JSP_FEC_ON`: parity packets per block, 1 to 32. Otherwise 0.
+  uint32_t fec_parity;
+  // The most parity that `JSP_FEC_AUTO` adds, in percent of what it protects, up to 400. Default 50.
+  uint32_t fec_max_overhead;
+  // Packets of peers that are kept to repair others from, up to 256, or `JSP_FEC_NO_SYMBOLS`. Default 128.
+  uint32_t fec_max_symbols;
+  // The share of packets that `JSP_FEC_AUTO` leaves unrepaired if it can, 1e-6 to 0.5. Default 5e-4.
+  double fec_target;
+  // How long the first packet of a block may wait for its parity, 1 ms to 1 s. Default 20 ms.
+  uint64_t fec_max_delay_ns;
 } JspConfig;
 
 // What a connection is.
@@ -590,11 +708,13 @@ typedef struct JspEndpointStats {
   uint64_t dropped[JSP_DROP_REASONS];
 } JspEndpointStats;
 
-// What kind of stream to open. All zeros, with `size` set, is a bidirectional stream of bytes of priority 128.
+// What kind of stream to open. All zeros, with `size` set, is a bidirectional stream of bytes of priority 128, compressed
+// and corrected as the connection says.
 typedef struct JspStreamOptions {
   // `sizeof(JspStreamOptions)`.
   uint32_t size;
-  // `JSP_STREAM_...`. The ids of streams carry it in bits 2 and 3, where 3 is a stream of bytes that may be compressed.
+  // `JSP_STREAM_...`. The ids of streams carry it in bits 2 and 3; there 3 is a stream of bytes opened with
+  // compression.
   uint32_t kind;
   // Not 0: only this side sends. Bit 1 of the ids.
   uint32_t uni;
@@ -606,6 +726,14 @@ typedef struct JspStreamOptions {
   uint32_t has_priority;
   // 0 to 255, higher is more urgent; 128 without `has_priority`.
   uint32_t priority;
+  // `JSP_COMPRESSION_...` of what this side sends.
+  uint32_t compression;
+  // `JSP_FEC_...`: error correction of what this side sends.
+  uint32_t fec;
+  // For `JSP_FEC_ON`: packets per block, 1 to 64. Otherwise 0.
+  uint32_t fec_sources;
+  // For `JSP_FEC_ON`: parity packets per block, 1 to 32. Otherwise 0.
+  uint32_t fec_parity;
 } JspStreamOptions;
 
 // How one message is sent.
@@ -1122,6 +1250,18 @@ JspError jsp_conn_set_fixed_rate_without_congestion_control(struct JspEndpoint *
                                                             uint64_t connection,
                                                             uint64_t bytes_per_second);
 
+// Tells what network the device is on, `JSP_NETWORK_...`: streams without compression or error correction of their own do
+// from now on what suits it.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT` for another number; `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed.
+JspError jsp_conn_set_network(struct JspEndpoint *endpoint,
+                              uint64_t now_ns,
+                              uint64_t connection,
+                              uint32_t network);
+
 // Closes a connection after everything accepted for sending was delivered. `code` and `reason`, at most
 // `JSP_REASON_LEN` bytes, reach the peer's application. `JSP_EVENT_CLOSED` follows. Closing again does nothing.
 //
@@ -1509,6 +1649,36 @@ JspError jsp_stream_set_priority(struct JspEndpoint *endpoint,
                                  uint64_t connection,
                                  uint64_t stream,
                                  uint32_t priority);
+
+// Changes the compression of what this side sends on a stream from now on, `JSP_COMPRESSION_...` but not the default.
+// For streams that the peer opened, too.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT`; `JSP_ERROR_WRONG_KIND` for a stream of bytes that was opened without compression
+// or on which this side does not send; `JSP_ERROR_NO_STREAM`, `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed.
+JspError jsp_stream_set_compression(struct JspEndpoint *endpoint,
+                                    uint64_t now_ns,
+                                    uint64_t connection,
+                                    uint64_t stream,
+                                    uint32_t compression);
+
+// Changes the error correction of what this side sends on a stream from now on, `JSP_FEC_...` but not the default.
+// `sources` and `parity` are 1 to 64 and 1 to 32 with `JSP_FEC_ON`, otherwise 0. For streams that the peer opened, too.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT`; `JSP_ERROR_WRONG_KIND` if this side does not send on it; `JSP_ERROR_NO_STREAM`,
+// `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed.
+JspError jsp_stream_set_fec(struct JspEndpoint *endpoint,
+                            uint64_t now_ns,
+                            uint64_t connection,
+                            uint64_t stream,
+                            uint32_t fec,
+                            uint32_t sources,
+                            uint32_t parity);
 
 // How many bytes a stream would take now; a message counts 32 bytes more than it has.
 //

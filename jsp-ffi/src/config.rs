@@ -13,6 +13,7 @@ use crate::guard::catch;
 use crate::keys::{JSP_PUBLIC_KEY_LEN, parse_key_id, public_key};
 pub use crate::memory::JspBytes;
 use crate::memory::{Sized32, bytes, copied, copied_if_any, elements, put, put_text, read};
+use crate::policy::{JSP_FEC_NO_SYMBOLS, compression, fec, profile, switch};
 use crate::status::{JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_NULL, JspError};
 
 /// The server shows its public key to clients that know its key id; to others it stays silent.
@@ -129,6 +130,27 @@ pub struct JspConfig {
     /// For private links that carry nothing else: anywhere else it takes the path from all others and may bring it to a
     /// standstill.
     pub fixed_rate_without_congestion_control: u64,
+    /// `JSP_PROFILE_...`: what fields stand for that are 0. The defaults that are written here are those without one.
+    pub profile: u32,
+    /// `JSP_SWITCH_...`: whether peers may send compressed data. It is expanded when it is read: at most 255 bytes come
+    /// of each byte received, so a peer can make the reader do that much more work. Default no.
+    pub accept_compressed: u32,
+    /// `JSP_COMPRESSION_...` of what this side sends on streams that have none of their own. Default off.
+    pub compression: u32,
+    /// `JSP_FEC_...`: error correction of what this side sends on streams that have none of their own. Default off.
+    pub fec: u32,
+    /// For `JSP_FEC_ON`: packets per block, 1 to 64. Otherwise 0.
+    pub fec_sources: u32,
+    /// For `JSP_FEC_ON`: parity packets per block, 1 to 32. Otherwise 0.
+    pub fec_parity: u32,
+    /// The most parity that `JSP_FEC_AUTO` adds, in percent of what it protects, up to 400. Default 50.
+    pub fec_max_overhead: u32,
+    /// Packets of peers that are kept to repair others from, up to 256, or `JSP_FEC_NO_SYMBOLS`. Default 128.
+    pub fec_max_symbols: u32,
+    /// The share of packets that `JSP_FEC_AUTO` leaves unrepaired if it can, 1e-6 to 0.5. Default 5e-4.
+    pub fec_target: f64,
+    /// How long the first packet of a block may wait for its parity, 1 ms to 1 s. Default 20 ms.
+    pub fec_max_delay_ns: u64,
 }
 
 // SAFETY: a `u32` first; numbers and pointers take any bits.
@@ -256,7 +278,7 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
     }
     // SAFETY: the caller's promise.
     let given = unsafe { read(config) }?;
-    let mut builder = Config::builder()
+    let mut builder = profile(given.profile)?
         .key_fetch(match given.key_fetch {
             JSP_KEY_FETCH_KNOWN_FINGERPRINT => KeyFetch::KnownFingerprint,
             JSP_KEY_FETCH_OFF => KeyFetch::Off,
@@ -320,7 +342,30 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
     builder = set_both(builder, [given.max_receive_window, given.max_stream_receive_window], |b, c, s| {
         b.max_receive_window(c, s)
     })?;
-    set_both(builder, [given.send_buffer, given.stream_send_buffer], |b, c, s| b.send_buffer(c, s))
+    builder = set_both(builder, [given.send_buffer, given.stream_send_buffer], |b, c, s| b.send_buffer(c, s))?;
+    policy(builder, &given)
+}
+
+/// Applies what is said about compression and error correction.
+fn policy(mut builder: ConfigBuilder, given: &JspConfig) -> Result<ConfigBuilder, JspError> {
+    if let Some(accept) = switch(given.accept_compressed)? {
+        builder = builder.accept_compressed(accept);
+    }
+    if let Some(compression) = compression(given.compression)? {
+        builder = builder.compression(compression);
+    }
+    if let Some(fec) = fec(given.fec, given.fec_sources, given.fec_parity)? {
+        builder = builder.fec(fec);
+    }
+    builder = set(builder, short(given.fec_max_overhead)?, |b, percent| b.fec_max_overhead(percent as u16));
+    builder = match given.fec_max_symbols {
+        JSP_FEC_NO_SYMBOLS => builder.fec_max_symbols(0),
+        symbols => set(builder, short(symbols)?, |b, symbols| b.fec_max_symbols(symbols as u16)),
+    };
+    if given.fec_target != 0.0 {
+        builder = builder.fec_target(given.fec_target);
+    }
+    Ok(set(builder, given.fec_max_delay_ns, |b, ns| b.fec_max_delay(Duration::from_nanos(ns))))
 }
 
 /// The client's configuration that the program's structure stands for; the default one for `NULL`.
@@ -400,5 +445,42 @@ mod tests {
         assert_eq!(check(&config, 5).0, JSP_ERROR_BUFFER_TOO_SMALL);
         config.kem = 7;
         assert_eq!(check(&config, 256).0, JSP_ERROR_INVALID_ARGUMENT);
+    }
+
+    #[test]
+    fn corrections_and_profiles_are_checked() {
+        let refused = |change: &dyn Fn(&mut JspConfig)| {
+            // SAFETY: all zeros are the defaults.
+            let mut config: JspConfig = unsafe { std::mem::zeroed() };
+            config.size = size_of::<JspConfig>() as u32;
+            change(&mut config);
+            // SAFETY: it is as it says.
+            unsafe { endpoint_config(&config) }.is_err()
+        };
+        for profile in 0..4 {
+            assert!(!refused(&|config| config.profile = profile));
+        }
+        assert!(!refused(&|config| (config.fec, config.fec_sources, config.fec_parity) = (3, 64, 32)));
+        assert!(!refused(&|config| (config.fec_max_overhead, config.fec_target) = (400, 0.5)));
+        assert!(!refused(&|config| (config.fec_max_symbols, config.fec_max_delay_ns) = (256, 1_000_000_000)));
+        assert!(!refused(&|config| config.fec_max_symbols = JSP_FEC_NO_SYMBOLS));
+        assert!(!refused(&|config| (config.compression, config.accept_compressed) = (3, 2)));
+        let wrong: [&dyn Fn(&mut JspConfig); 12] = [
+            &|config| config.profile = 4,
+            &|config| config.accept_compressed = 3,
+            &|config| config.compression = 4,
+            &|config| config.fec = 4,
+            &|config| config.fec = 3,
+            &|config| (config.fec, config.fec_sources, config.fec_parity) = (3, 65, 1),
+            &|config| config.fec_parity = 1,
+            &|config| config.fec_max_overhead = 401,
+            &|config| config.fec_max_symbols = 257,
+            &|config| config.fec_target = f64::NAN,
+            &|config| config.fec_target = -1.0,
+            &|config| config.fec_max_delay_ns = 1,
+        ];
+        for (number, change) in wrong.into_iter().enumerate() {
+            assert!(refused(change), "{number}");
+        }
     }
 }

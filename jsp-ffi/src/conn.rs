@@ -9,6 +9,7 @@ use crate::config::congestion;
 use crate::endpoint::{Inner, JspEndpoint, with};
 use crate::keys::JSP_KEY_ID_TEXT;
 use crate::memory::{Sized32, bytes, bytes_mut, copy_out, put, put_text, write};
+use crate::policy::network;
 use crate::status::{
     JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_NO_CONNECTION, JSP_ERROR_NOT_CONNECTED, JSP_ERROR_WRONG_STATE, JspError,
     Outcome, of_end,
@@ -375,6 +376,28 @@ pub unsafe extern "C" fn jsp_conn_set_fixed_rate_without_congestion_control(
             return Err(JSP_ERROR_INVALID_ARGUMENT);
         }
         conn.set_congestion(Congestion::FixedRateWithoutCongestionControl { bytes_per_second });
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { with_conn(endpoint, now_ns, connection, work) }
+}
+
+/// Tells what network the device is on, `JSP_NETWORK_...`: streams without compression or error correction of their own do
+/// from now on what suits it.
+///
+/// Errors: `JSP_ERROR_INVALID_ARGUMENT` for another number; `JSP_ERROR_NO_CONNECTION`.
+///
+/// # Safety
+/// `endpoint` is a handle that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jsp_conn_set_network(
+    endpoint: *mut JspEndpoint,
+    now_ns: u64,
+    connection: u64,
+    network: u32,
+) -> JspError {
+    let work = |mut conn: Conn<'_>| {
+        conn.set_network(self::network(network)?);
         Ok(())
     };
     // SAFETY: the caller's promise.

@@ -107,18 +107,48 @@ pub struct JspConnStats {
     pub send_credit: u64,
     /// Bytes of memory for received data.
     pub receive_memory: u64,
-    /// Messages on which compression was tried.
-    pub compressions_tried: u64,
-    /// Of these, sent compressed.
-    pub messages_compressed: u64,
-    /// Bytes of the compressed messages before.
-    pub bytes_before_compression: u64,
-    /// Bytes of the compressed messages after.
-    pub bytes_after_compression: u64,
     /// The largest datagram sent on the path.
     pub datagram_size: u32,
     /// 1 if the path carries marks of congestion (ECN).
     pub ecn_capable: u32,
+    /// Messages, and blocks of streams of bytes, on which compression was tried.
+    pub compressions_tried: u64,
+    /// Of these, sent compressed.
+    pub messages_compressed: u64,
+    /// Bytes of what was compressed before.
+    pub bytes_before_compression: u64,
+    /// Bytes of what was compressed after.
+    pub bytes_after_compression: u64,
+    /// Packets sent under the protection of parity.
+    pub fec_sources_sent: u64,
+    /// Parity packets sent.
+    pub fec_parity_sent: u64,
+    /// Bytes of UDP payload in them.
+    pub fec_parity_bytes_sent: u64,
+    /// Packets sent that the peer has repaired.
+    pub fec_repaired_by_peer: u64,
+    /// Protected packets that were lost and not repaired, or not in time.
+    pub fec_unrepaired: u64,
+    /// Protected packets received.
+    pub fec_sources_received: u64,
+    /// Parity packets received.
+    pub fec_parity_received: u64,
+    /// Of these, of no use: nothing was missing, or too much.
+    pub fec_parity_unused: u64,
+    /// Packets of the peer that were repaired.
+    pub fec_repaired: u64,
+    /// Repairs that were possible and not made, because there were too many at once.
+    pub fec_repairs_refused: u64,
+    /// Repaired packets that made no sense.
+    pub fec_malformed: u64,
+    /// The loss that `JSP_FEC_AUTO` counts on, in millionths of the packets sent.
+    pub fec_loss_ppm: u32,
+    /// Packets per block, as the latest was begun; 0 while nothing is protected.
+    pub fec_block_sources: u32,
+    /// Parity packets per block.
+    pub fec_block_parity: u32,
+    /// Blocks that packets are dealt to in turn, against losses in bursts.
+    pub fec_interleaving: u32,
 }
 
 // SAFETY: a `u32` first; numbers take any bits.
@@ -214,6 +244,7 @@ pub unsafe extern "C" fn jsp_conn_stats(
 
 impl From<&jsp_proto::ConnStats> for JspConnStats {
     fn from(from: &jsp_proto::ConnStats) -> Self {
+        let fec = &from.fec;
         Self {
             size: 0,
             probe_timeouts_in_row: from.probe_timeouts_in_row,
@@ -240,12 +271,27 @@ impl From<&jsp_proto::ConnStats> for JspConnStats {
             send_buffered: from.send_buffered,
             send_credit: from.send_credit,
             receive_memory: from.receive_memory,
+            datagram_size: u32::from(from.datagram_size),
+            ecn_capable: u32::from(from.ecn_capable),
             compressions_tried: from.compressions_tried,
             messages_compressed: from.messages_compressed,
             bytes_before_compression: from.bytes_before_compression,
             bytes_after_compression: from.bytes_after_compression,
-            datagram_size: u32::from(from.datagram_size),
-            ecn_capable: u32::from(from.ecn_capable),
+            fec_sources_sent: fec.sources_sent,
+            fec_parity_sent: fec.parity_sent,
+            fec_parity_bytes_sent: fec.parity_bytes_sent,
+            fec_repaired_by_peer: fec.repaired_by_peer,
+            fec_unrepaired: fec.unrepaired,
+            fec_sources_received: fec.sources_received,
+            fec_parity_received: fec.parity_received,
+            fec_parity_unused: fec.parity_unused,
+            fec_repaired: fec.repaired,
+            fec_repairs_refused: fec.repairs_refused,
+            fec_malformed: fec.malformed,
+            fec_loss_ppm: fec.loss_ppm,
+            fec_block_sources: u32::from(fec.block_sources),
+            fec_block_parity: u32::from(fec.block_parity),
+            fec_interleaving: u32::from(fec.interleaving),
         }
     }
 }

@@ -164,6 +164,7 @@ pub(crate) fn of_open(error: OpenError) -> JspError {
     match error {
         OpenError::Limit => JSP_ERROR_STREAM_LIMIT,
         OpenError::ModeNeedsMessages => JSP_ERROR_MODE_NEEDS_MESSAGES,
+        OpenError::Fec => JSP_ERROR_INVALID_ARGUMENT,
         _ => JSP_ERROR_CLOSED,
     }
 }
@@ -178,6 +179,7 @@ pub(crate) fn of_send(error: SendError) -> JspError {
         SendError::Empty => JSP_ERROR_EMPTY_MESSAGE,
         SendError::TooLarge { .. } => JSP_ERROR_MESSAGE_TOO_LARGE,
         SendError::Blocked => JSP_ERROR_WOULD_BLOCK,
+        SendError::Fec => JSP_ERROR_INVALID_ARGUMENT,
         _ => JSP_ERROR_CLOSED,
     }
 }

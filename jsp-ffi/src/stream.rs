@@ -1,5 +1,6 @@
 //! Streams of bytes and of messages, named by their ids.
 
+use std::mem::offset_of;
 use std::time::Duration;
 
 use jsp_proto::{AppCode, Conn, Delivery, MessageOptions, Recv, RecvMessage, StreamId, StreamOptions};
@@ -7,6 +8,7 @@ use jsp_proto::{AppCode, Conn, Delivery, MessageOptions, Recv, RecvMessage, Stre
 use crate::conn::with_conn;
 use crate::endpoint::JspEndpoint;
 use crate::memory::{Sized32, bytes, bytes_mut, check, copy_out, put, read};
+use crate::policy::{compression, fec};
 use crate::status::{
     JSP_ERROR_END, JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_RESET, JSP_ERROR_WOULD_BLOCK, JspError, of_open, of_recv,
     of_send,
@@ -28,13 +30,15 @@ pub const JSP_STREAM_ORDERED_MESSAGES: u32 = 1;
 /// A stream of messages, each delivered as soon as it is complete.
 pub const JSP_STREAM_UNORDERED_MESSAGES: u32 = 2;
 
-/// What kind of stream to open. All zeros, with `size` set, is a bidirectional stream of bytes of priority 128.
+/// What kind of stream to open. All zeros, with `size` set, is a bidirectional stream of bytes of priority 128, compressed
+/// and corrected as the connection says.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct JspStreamOptions {
     /// `sizeof(JspStreamOptions)`.
     pub size: u32,
-    /// `JSP_STREAM_...`. The ids of streams carry it in bits 2 and 3, where 3 is a stream of bytes that may be compressed.
+    /// `JSP_STREAM_...`. The ids of streams carry it in bits 2 and 3; there 3 is a stream of bytes opened with
+    /// compression.
     pub kind: u32,
     /// Not 0: only this side sends. Bit 1 of the ids.
     pub uni: u32,
@@ -46,11 +50,19 @@ pub struct JspStreamOptions {
     pub has_priority: u32,
     /// 0 to 255, higher is more urgent; 128 without `has_priority`.
     pub priority: u32,
+    /// `JSP_COMPRESSION_...` of what this side sends.
+    pub compression: u32,
+    /// `JSP_FEC_...`: error correction of what this side sends.
+    pub fec: u32,
+    /// For `JSP_FEC_ON`: packets per block, 1 to 64. Otherwise 0.
+    pub fec_sources: u32,
+    /// For `JSP_FEC_ON`: parity packets per block, 1 to 32. Otherwise 0.
+    pub fec_parity: u32,
 }
 
 // SAFETY: a `u32` first; numbers take any bits.
 unsafe impl Sized32 for JspStreamOptions {
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, compression);
 }
 
 /// How one message is sent.
@@ -106,6 +118,12 @@ unsafe fn stream_options(options: *const JspStreamOptions) -> Result<StreamOptio
     }
     if given.has_priority != 0 {
         options = options.priority(u8::try_from(given.priority).map_err(|_| JSP_ERROR_INVALID_ARGUMENT)?);
+    }
+    if let Some(compression) = compression(given.compression)? {
+        options = options.compression(compression);
+    }
+    if let Some(fec) = fec(given.fec, given.fec_sources, given.fec_parity)? {
+        options = options.fec(fec);
     }
     Ok(options.delivery(delivery(given.mode, given.ttl_ns)?))
 }
@@ -292,6 +310,56 @@ pub unsafe extern "C" fn jsp_stream_set_priority(
     let work = |mut conn: Conn<'_>| {
         let priority = u8::try_from(priority).map_err(|_| JSP_ERROR_INVALID_ARGUMENT)?;
         conn.set_priority(StreamId::from_wire(stream), priority).map_err(of_send)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { with_conn(endpoint, now_ns, connection, work) }
+}
+
+/// Changes the compression of what this side sends on a stream from now on, `JSP_COMPRESSION_...` but not the default.
+/// For streams that the peer opened, too.
+///
+/// Errors: `JSP_ERROR_INVALID_ARGUMENT`; `JSP_ERROR_WRONG_KIND` for a stream of bytes that was opened without compression
+/// or on which this side does not send; `JSP_ERROR_NO_STREAM`, `JSP_ERROR_NO_CONNECTION`.
+///
+/// # Safety
+/// `endpoint` is a handle that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jsp_stream_set_compression(
+    endpoint: *mut JspEndpoint,
+    now_ns: u64,
+    connection: u64,
+    stream: u64,
+    compression: u32,
+) -> JspError {
+    let work = |mut conn: Conn<'_>| {
+        let compression = self::compression(compression)?.ok_or(JSP_ERROR_INVALID_ARGUMENT)?;
+        conn.set_compression(StreamId::from_wire(stream), compression).map_err(of_send)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { with_conn(endpoint, now_ns, connection, work) }
+}
+
+/// Changes the error correction of what this side sends on a stream from now on, `JSP_FEC_...` but not the default.
+/// `sources` and `parity` are 1 to 64 and 1 to 32 with `JSP_FEC_ON`, otherwise 0. For streams that the peer opened, too.
+///
+/// Errors: `JSP_ERROR_INVALID_ARGUMENT`; `JSP_ERROR_WRONG_KIND` if this side does not send on it; `JSP_ERROR_NO_STREAM`,
+/// `JSP_ERROR_NO_CONNECTION`.
+///
+/// # Safety
+/// `endpoint` is a handle that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jsp_stream_set_fec(
+    endpoint: *mut JspEndpoint,
+    now_ns: u64,
+    connection: u64,
+    stream: u64,
+    fec: u32,
+    sources: u32,
+    parity: u32,
+) -> JspError {
+    let work = |mut conn: Conn<'_>| {
+        let fec = self::fec(fec, sources, parity)?.ok_or(JSP_ERROR_INVALID_ARGUMENT)?;
+        conn.set_fec(StreamId::from_wire(stream), fec).map_err(of_send)
     };
     // SAFETY: the caller's promise.
     unsafe { with_conn(endpoint, now_ns, connection, work) }

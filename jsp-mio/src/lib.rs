@@ -73,9 +73,9 @@ pub use jsp_proto as proto;
 pub use jsp_proto::driver::system::random_seed;
 pub use jsp_proto::{
     Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder, ConfigError,
-    Congestion, Conn, ConnId, ConnStats, ConnectError, ConnectionError, Delivery, EndpointStats, Incoming,
-    IncomingGone, IncomingId, Job, JobDone, KemJobs, KeyFetch, KeyId, MessageId, MessageOptions, Outcome, PublicKey,
-    RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
+    Congestion, Conn, ConnId, ConnStats, ConnectError, ConnectionError, Delivery, EndpointStats, Fec, FecStats,
+    Incoming, IncomingGone, IncomingId, Job, JobDone, KemJobs, KeyFetch, KeyId, MessageId, MessageOptions, Network,
+    Outcome, PublicKey, RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
 };
 pub use mio;
 pub use run::run;

@@ -84,6 +84,7 @@ static void null_handles(void)
     GONE(jsp_conn_reject_key(NULL, 0, 0));
     GONE(jsp_conn_set_congestion(NULL, 0, 0, JSP_CONGESTION_BBR));
     GONE(jsp_conn_set_fixed_rate_without_congestion_control(NULL, 0, 0, 1));
+    GONE(jsp_conn_set_network(NULL, 0, 0, JSP_NETWORK_WIFI));
     GONE(jsp_conn_close(NULL, 0, 0, 0, NULL, 0));
     GONE(jsp_conn_abort(NULL, 0, 0, 0, NULL, 0));
     GONE(jsp_conn_discard(NULL, 0, 0));
@@ -95,6 +96,8 @@ static void null_handles(void)
     GONE(jsp_stream_reset(NULL, 0, 0, 0, 0));
     GONE(jsp_stream_stop(NULL, 0, 0, 0, 0));
     GONE(jsp_stream_set_priority(NULL, 0, 0, 0, 0));
+    GONE(jsp_stream_set_compression(NULL, 0, 0, 0, JSP_COMPRESSION_ADAPTIVE));
+    GONE(jsp_stream_set_fec(NULL, 0, 0, 0, JSP_FEC_AUTO, 0, 0));
     GONE(jsp_stream_send_capacity(NULL, 0, 0, 0, &id));
     GONE(jsp_stream_recv(NULL, 0, 0, 0, out, sizeof(out), &len));
     GONE(jsp_stream_recv_message(NULL, 0, 0, 0, out, sizeof(out), &len));
@@ -267,7 +270,7 @@ static void struct_sizes(void)
     SIZES(JspClientConfig, call_connect, 1);
     SIZES(JspAccept, call_accept, 1);
     SIZES(JspPoll, call_poll, 1);
-    SIZES(JspStreamOptions, call_open, 1);
+    SIZES_FROM(offsetof(JspStreamOptions, compression), JspStreamOptions, call_open, 1);
     SIZES(JspMessageOptions, call_send_message, 1);
     SIZES(JspConnInfo, call_info, 0);
     SIZES_FROM(offsetof(JspConnStats, compressions_tried), JspConnStats, call_stats, 0);
@@ -656,7 +659,7 @@ static JspError walk_connection(Walk *walk, JspEndpoint *end)
     uint64_t id = pick(walk, walk->connections);
     size_t len;
 
-    switch (roll(walk, 12)) {
+    switch (roll(walk, 13)) {
     case 0:
         make_room(walk, sizeof(JspConnInfo));
         return jsp_conn_info(end, id, &walk->room.info);
@@ -681,6 +684,8 @@ static JspError walk_connection(Walk *walk, JspEndpoint *end)
     case 11:
         return jsp_conn_set_fixed_rate_without_congestion_control(end, now(walk), id,
                                                                   roll(walk, roll(walk, 5)));
+    case 12:
+        return jsp_conn_set_network(end, now(walk), id, (uint32_t)roll(walk, 5));
     case 8:
         make_room(walk, sizeof(JspEndpointStats));
         return jsp_endpoint_stats(end, &walk->room.endpoint_stats);
@@ -738,6 +743,11 @@ static JspError walk_stream(Walk *walk, JspEndpoint *end)
     case 13:
     case 14:
         return jsp_stream_recv(end, now(walk), id, stream, data(walk), data_len(walk), &len);
+    case 15:
+        return jsp_stream_set_compression(end, now(walk), id, stream, (uint32_t)roll(walk, 5));
+    case 16:
+        return jsp_stream_set_fec(end, now(walk), id, stream, (uint32_t)roll(walk, 5),
+                                  (uint32_t)roll(walk, 70), (uint32_t)roll(walk, 40));
     default:
         return jsp_stream_recv_message(end, now(walk), id, stream, data(walk), data_len(walk),
                                        &len);

@@ -687,6 +687,128 @@ static void test_congestion(void)
     CHECK_IS(jsp_config_check(&settings.client, NULL, 0, &(size_t){0}), JSP_ERROR_INVALID_ARGUMENT);
 }
 
+/* The kind of a stream that bytes are sent on, as its id says it. */
+static uint64_t kind_of_bytes(Settings *settings, JspConnStats *stats)
+{
+    uint64_t ids[SIDES], stream;
+    World *world = connected(settings, ids);
+
+    CHECK(time_of_bytes(world, ids, 300000) > 0);
+    *stats = conn_stats(world, CLIENT, ids[CLIENT]);
+    stream = world_open(world, ids, NULL);
+    world_free(world);
+    return stream >> 2 & 3;
+}
+
+static void test_compression(void)
+{
+    Settings settings;
+    uint64_t ids[SIDES], stream;
+    World *world;
+    JspConnStats stats;
+    JspStreamOptions options;
+
+    /* Only if both sides say so. */
+    settings_init(&settings);
+    settings.client.compression = JSP_COMPRESSION_ADAPTIVE;
+    CHECK(kind_of_bytes(&settings, &stats) == JSP_STREAM_BYTES && stats.compressions_tried == 0);
+    settings.server.accept_compressed = JSP_SWITCH_ON;
+    CHECK(kind_of_bytes(&settings, &stats) == 3 && stats.messages_compressed > 0);
+    CHECK(stats.bytes_after_compression < stats.bytes_before_compression);
+    settings.client.compression = JSP_COMPRESSION_DEFAULT;
+    CHECK(kind_of_bytes(&settings, &stats) == JSP_STREAM_BYTES && stats.compressions_tried == 0);
+    settings.client.profile = JSP_PROFILE_MOBILE;
+    CHECK(kind_of_bytes(&settings, &stats) == 3);
+    settings.client.compression = JSP_COMPRESSION_OFF;
+    CHECK(kind_of_bytes(&settings, &stats) == JSP_STREAM_BYTES);
+    settings.client.profile = JSP_PROFILE_DEFAULT;
+
+    /* For one stream. */
+    world = connected(&settings, ids);
+    options = stream_options(JSP_STREAM_BYTES);
+    options.compression = JSP_COMPRESSION_ADAPTIVE_PADDED;
+    stream = world_open(world, ids, &options);
+    CHECK((stream >> 2 & 3) == 3);
+    CHECK_OK(jsp_stream_set_compression(world->end[CLIENT], world->now_ns, ids[CLIENT], stream,
+                                        JSP_COMPRESSION_OFF));
+    CHECK_IS(jsp_stream_set_compression(world->end[CLIENT], world->now_ns, ids[CLIENT], stream,
+                                        JSP_COMPRESSION_DEFAULT),
+             JSP_ERROR_INVALID_ARGUMENT);
+    CHECK_IS(jsp_stream_set_compression(world->end[CLIENT], world->now_ns, ids[CLIENT], stream, 4),
+             JSP_ERROR_INVALID_ARGUMENT);
+    stream = world_open(world, ids, NULL);
+    CHECK_IS(jsp_stream_set_compression(world->end[CLIENT], world->now_ns, ids[CLIENT], stream,
+                                        JSP_COMPRESSION_ADAPTIVE),
+             JSP_ERROR_WRONG_KIND);
+    options = stream_options(JSP_STREAM_ORDERED_MESSAGES);
+    stream = world_open(world, ids, &options);
+    CHECK_OK(jsp_stream_set_compression(world->end[CLIENT], world->now_ns, ids[CLIENT], stream,
+                                        JSP_COMPRESSION_ADAPTIVE));
+    options.compression = 4;
+    CHECK_IS(jsp_stream_open(world->end[CLIENT], world->now_ns, ids[CLIENT], &options, &stream),
+             JSP_ERROR_INVALID_ARGUMENT);
+    CHECK_IS(jsp_stream_set_compression(world->end[CLIENT], world->now_ns, ids[CLIENT], 1 << 20,
+                                        JSP_COMPRESSION_ADAPTIVE),
+             JSP_ERROR_NO_STREAM);
+    world_free(world);
+}
+
+static void test_corrections(void)
+{
+    Settings settings;
+    uint64_t ids[SIDES], stream;
+    uint32_t number;
+    World *world;
+    JspStreamOptions options;
+
+    settings_init(&settings);
+    settings.server.profile = JSP_PROFILE_LOW_LATENCY;
+    settings.client.fec = JSP_FEC_ON;
+    settings.client.fec_sources = 10;
+    settings.client.fec_parity = 2;
+    settings.client.fec_max_overhead = 100;
+    settings.client.fec_max_symbols = 64;
+    settings.client.fec_target = 1e-3;
+    settings.client.fec_max_delay_ns = 5 * MS;
+    world = connected(&settings, ids);
+    CHECK(time_of_bytes(world, ids, 100000) > 0);
+    CHECK(conn_stats(world, SERVER, ids[SERVER]).fec_malformed == 0);
+
+    options = stream_options(JSP_STREAM_UNORDERED_MESSAGES);
+    options.fec = JSP_FEC_ON;
+    options.fec_sources = 64;
+    options.fec_parity = 32;
+    stream = world_open(world, ids, &options);
+    CHECK_OK(jsp_stream_set_fec(world->end[CLIENT], world->now_ns, ids[CLIENT], stream,
+                                JSP_FEC_AUTO, 0, 0));
+    CHECK_IS(jsp_stream_set_fec(world->end[CLIENT], world->now_ns, ids[CLIENT], stream,
+                                JSP_FEC_DEFAULT, 0, 0),
+             JSP_ERROR_INVALID_ARGUMENT);
+    CHECK_IS(jsp_stream_set_fec(world->end[CLIENT], world->now_ns, ids[CLIENT], stream, JSP_FEC_ON,
+                                10, 0),
+             JSP_ERROR_INVALID_ARGUMENT);
+    CHECK_IS(jsp_stream_set_fec(world->end[CLIENT], world->now_ns, ids[CLIENT], 1 << 20,
+                                JSP_FEC_OFF, 0, 0),
+             JSP_ERROR_NO_STREAM);
+    options.fec_parity = 33;
+    CHECK_IS(jsp_stream_open(world->end[CLIENT], world->now_ns, ids[CLIENT], &options, &stream),
+             JSP_ERROR_INVALID_ARGUMENT);
+
+    for (number = JSP_NETWORK_UNKNOWN; number <= JSP_NETWORK_CELLULAR; number++) {
+        CHECK_OK(jsp_conn_set_network(world->end[CLIENT], world->now_ns, ids[CLIENT], number));
+    }
+    CHECK_IS(jsp_conn_set_network(world->end[CLIENT], world->now_ns, ids[CLIENT], number),
+             JSP_ERROR_INVALID_ARGUMENT);
+    CHECK_IS(jsp_conn_set_network(world->end[CLIENT], world->now_ns, ids[CLIENT] + 1, 0),
+             JSP_ERROR_NO_CONNECTION);
+    world_free(world);
+
+    settings.client.fec_sources = 65;
+    CHECK_IS(jsp_config_check(&settings.client, NULL, 0, &(size_t){0}), JSP_ERROR_BUFFER_TOO_SMALL);
+    settings.client.fec = 4;
+    CHECK_IS(jsp_config_check(&settings.client, NULL, 0, &(size_t){0}), JSP_ERROR_INVALID_ARGUMENT);
+}
+
 /* Writing goes on only when the event says so, and so does reading: a lost event is a hang. */
 static void test_bytes_with_back_pressure(void)
 {
@@ -1149,6 +1271,8 @@ static const Test tests[] = {
     TEST(jobs_handed_out),
     TEST(bytes_with_back_pressure),
     TEST(congestion),
+    TEST(compression),
+    TEST(corrections),
     TEST(messages_in_every_mode),
     TEST(lost_and_expired_messages),
     TEST(message_limits),

@@ -37,7 +37,8 @@ fn in_rust() -> BTreeSet<String> {
             handshake_timeout_ns linger_ns max_udp_payload initial_mtu initial_rtt_ns max_ack_delay_ns receive_window
             stream_receive_window max_receive_window max_stream_receive_window send_buffer stream_send_buffer
             max_streams max_message_size max_queue_age_ns unix_time_at_origin token_key reset_key congestion
-            reserved fixed_rate_without_congestion_control
+            reserved fixed_rate_without_congestion_control profile accept_compressed compression fec fec_sources
+            fec_parity fec_max_overhead fec_max_symbols fec_target fec_max_delay_ns
         }
         JspClientConfig {
             size trust public_key key_ids key_ids_len identity_seed identity_inline reserved psk psk_id app_token
@@ -54,7 +55,9 @@ fn in_rust() -> BTreeSet<String> {
         }
         JspIncoming { size is_validated remote has_key_id has_key psk_id_len app_token_len }
         JspAccept { size reserved client_key psk protocol }
-        JspStreamOptions { size kind uni mode ttl_ns has_priority priority }
+        JspStreamOptions {
+            size kind uni mode ttl_ns has_priority priority compression fec fec_sources fec_parity
+        }
         JspMessageOptions { size has_mode mode tracked ttl_ns }
         JspEndpointStats {
             size connections datagrams_received bytes_received datagrams_sent bytes_sent connections_confirmed
@@ -64,8 +67,11 @@ fn in_rust() -> BTreeSet<String> {
             size probe_timeouts_in_row rtt_ns latest_rtt_ns min_rtt_ns rtt_variation_ns congestion_window pacing_rate
             bytes_in_flight datagrams_sent bytes_sent datagrams_received bytes_received datagrams_dropped packets_sent
             packets_lost packets_lost_spuriously bytes_retransmitted probe_timeouts ce_received handshake_time_ns
-            streams_open send_buffered send_credit receive_memory compressions_tried messages_compressed
-            bytes_before_compression bytes_after_compression datagram_size ecn_capable
+            streams_open send_buffered send_credit receive_memory datagram_size ecn_capable compressions_tried
+            messages_compressed bytes_before_compression bytes_after_compression fec_sources_sent fec_parity_sent
+            fec_parity_bytes_sent fec_repaired_by_peer fec_unrepaired fec_sources_received fec_parity_received
+            fec_parity_unused fec_repaired fec_repairs_refused fec_malformed fec_loss_ppm fec_block_sources
+            fec_block_parity fec_interleaving
         }
     }
 }

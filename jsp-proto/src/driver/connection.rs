@@ -151,6 +151,7 @@ impl Connection {
                     }
                     Err(crate::OpenError::Limit) => None,
                     Err(crate::OpenError::ModeNeedsMessages) => Some(Err(OpenError::ModeNeedsMessages)),
+                    Err(crate::OpenError::Fec) => Some(Err(OpenError::Fec)),
                     Err(_) => Some(Err(slot.end().into())),
                 }
             },

@@ -26,6 +26,8 @@ pub enum OpenError {
     WrongKind,
     /// Streams of bytes are always reliable; only messages can be otherwise.
     ModeNeedsMessages,
+    /// [`Fec::On`](crate::Fec) has 1 to 64 packets and 1 to 32 parity packets per block.
+    Fec,
     /// The connection is over.
     Connection(ConnectionError),
 }
@@ -218,6 +220,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::WrongKind => f.write_str("the options name another kind of stream"),
             Self::ModeNeedsMessages => f.write_str("a stream of bytes can only be reliable"),
+            Self::Fec => crate::OpenError::Fec.fmt(f),
             Self::Connection(error) => error.fmt(f),
         }
     }
