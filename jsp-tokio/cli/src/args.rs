@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use jsp_tokio::{Congestion, KeyId};
+use jsp_tokio::{Compression, Config, ConfigBuilder, Congestion, Fec, KeyId};
 
 use crate::address::Target;
 use crate::term;
@@ -76,7 +76,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
-    pub(crate) controller: Controller,
+    pub(crate) transport: Transport,
 }
 
 /// Receive files from `jsp send`.
@@ -94,6 +94,8 @@ pub(crate) struct Recv {
     /// End after the first file that arrived whole
     #[arg(long)]
     pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) transport: Transport,
 }
 
 /// Whom to trust.
@@ -113,9 +115,9 @@ pub(crate) struct Trust {
     pub(crate) connect_timeout: Duration,
 }
 
-/// How fast this side sends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
-pub(crate) struct Controller {
+/// How this side sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, clap::Args)]
+pub(crate) struct Transport {
     /// What decides how fast this side sends
     #[arg(long, value_enum, default_value_t)]
     congestion: Choice,
@@ -125,6 +127,18 @@ pub(crate) struct Controller {
     /// standstill. Datagrams are counted whole; 10MB is 10 megabytes per second.
     #[arg(long, value_name = "BYTES_PER_SECOND", value_parser = pace, conflicts_with = "congestion")]
     fixed_rate_without_congestion_control: Option<u64>,
+    /// Settings to start from; the options beside it count before it
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
+    /// Error correction of what this side sends: off, auto, or K+R
+    ///
+    /// Parity packets let the other side repair lost packets without a round trip. auto adds as many as the measured
+    /// loss asks for; 10+2 always adds 2 to 10 packets.
+    #[arg(long, value_name = "off|auto|K+R", value_parser = correction)]
+    fec: Option<Fec>,
+    /// Compress what this side sends, and take compressed data; both sides must want it
+    #[arg(long)]
+    pub(crate) compress: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -136,17 +150,63 @@ enum Choice {
     Cubic,
 }
 
-impl Controller {
-    pub(crate) fn congestion(self) -> Congestion {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Profile {
+    /// Networks that lose packets, change and are metered
+    Mobile,
+    /// A late message is worth nothing
+    LowLatency,
+    /// Large transfers, where only the rate counts
+    Bulk,
+}
+
+impl Transport {
+    fn congestion(self) -> Congestion {
         match (self.fixed_rate_without_congestion_control, self.congestion) {
             (Some(bytes_per_second), _) => Congestion::FixedRateWithoutCongestionControl { bytes_per_second },
             (None, Choice::Bbr) => Congestion::Bbr,
             (None, Choice::Cubic) => Congestion::Cubic,
         }
     }
+
+    /// The settings of an endpoint that these options stand for.
+    pub(crate) fn config(self) -> ConfigBuilder {
+        self.handling().congestion(self.congestion())
+    }
+
+    /// The same without the congestion controller.
+    pub(crate) fn handling(self) -> ConfigBuilder {
+        let mut config = match self.profile {
+            None => Config::builder(),
+            Some(Profile::Mobile) => Config::mobile(),
+            Some(Profile::LowLatency) => Config::low_latency(),
+            Some(Profile::Bulk) => Config::bulk(),
+        };
+        if let Some(fec) = self.fec {
+            config = config.fec(fec);
+        }
+        if self.compress {
+            config = config.compression(Compression::Adaptive).accept_compressed(true);
+        }
+        config
+    }
+
+    /// What is said about handling data, if anything is.
+    pub(crate) fn described(self) -> Option<String> {
+        let profile = self.profile.and_then(|profile| profile.to_possible_value());
+        let profile = profile.map(|profile| format!("as for {}", profile.get_name()));
+        let fec = self.fec.map(|fec| match fec {
+            Fec::Off => "no error correction".to_owned(),
+            Fec::On { sources, parity } => format!("{parity} parity packets for {sources} packets"),
+            _ => "as much parity as the loss asks for".to_owned(),
+        });
+        let compressed = self.compress.then(|| "compressed".to_owned());
+        let said: Vec<String> = [profile, fec, compressed].into_iter().flatten().collect();
+        (!said.is_empty()).then(|| said.join(", "))
+    }
 }
 
-impl fmt::Display for Controller {
+impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.fixed_rate_without_congestion_control, self.congestion) {
             (Some(rate), _) => write!(f, "not controlled: {}, whatever is lost", term::rate(rate as f64)),
@@ -174,7 +234,7 @@ pub(crate) struct Send {
     #[command(flatten)]
     pub(crate) trust: Trust,
     #[command(flatten)]
-    pub(crate) controller: Controller,
+    pub(crate) transport: Transport,
 }
 
 /// Talk line by line, one to one or in a round.
@@ -241,7 +301,7 @@ pub(crate) struct PerfServer {
     #[arg(long)]
     pub(crate) allow_debug: bool,
     #[command(flatten)]
-    pub(crate) controller: Controller,
+    pub(crate) transport: Transport,
 }
 
 #[derive(Debug, clap::Args)]
@@ -265,7 +325,7 @@ pub(crate) struct PerfClient {
     #[command(flatten)]
     pub(crate) trust: Trust,
     #[command(flatten)]
-    pub(crate) controller: Controller,
+    pub(crate) transport: Transport,
 }
 
 /// Show everything at once, on this machine alone.
@@ -282,6 +342,9 @@ Examples:
   jsp demo                            64 MiB of generated content
   jsp demo --congestion cubic         the same, slowed down by every loss
   jsp demo holiday.mp4                a file of yours; nothing is written to disk
+  jsp demo --loss 5 --burst 3 --rtt 100 --fec auto
+                                      lost packets repaired without a round trip
+  jsp demo --compress                 words that compress to about a half
   jsp demo --loss 0 --delay 0         how fast it goes without a network
   jsp demo --loss 0,5 --delay 50 --rate 20 --seed 7")]
 pub(crate) struct Demo {
@@ -294,9 +357,15 @@ pub(crate) struct Demo {
     /// Datagrams lost at random, percent
     #[arg(long, value_name = "%[,%]", default_value = "2", value_parser = Both::percent)]
     pub(crate) loss: Both<f64>,
+    /// Datagrams lost in a row on average; 1 and more, in bursts that come by chance [default: each for itself]
+    #[arg(long, value_name = "LEN", value_parser = burst)]
+    pub(crate) burst: Option<f64>,
     /// Delay of each datagram, milliseconds
     #[arg(long, value_name = "MS[,MS]", default_value = "20", value_parser = Both::delay)]
     pub(crate) delay: Both<f64>,
+    /// Round trip, milliseconds: half of it each way
+    #[arg(long, value_name = "MS", value_parser = Both::round_trip, conflicts_with = "delay")]
+    pub(crate) rtt: Option<Both<f64>>,
     /// Bottleneck, Mbit/s, with a queue of 100 ms [default: none]
     #[arg(long, value_name = "MBIT[,MBIT]", value_parser = Both::rate)]
     pub(crate) rate: Option<Both<f64>>,
@@ -304,7 +373,7 @@ pub(crate) struct Demo {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     #[command(flatten)]
-    pub(crate) controller: Controller,
+    pub(crate) transport: Transport,
 }
 
 /// A value for each direction.
@@ -323,6 +392,12 @@ impl Both<f64> {
         Self::parse(text, |value| (0.0..=60_000.0).contains(&value), "milliseconds up to 60000, or two values")
     }
 
+    fn round_trip(text: &str) -> Result<Self, String> {
+        let rtt = f64::from_str(text).ok().filter(|rtt| (0.0..=120_000.0).contains(rtt));
+        let half = rtt.map(|rtt| rtt / 2.0).ok_or("expected milliseconds up to 120000")?;
+        Ok(Self { to_server: half, to_client: half })
+    }
+
     fn rate(text: &str) -> Result<Self, String> {
         Self::parse(text, |value| (0.01..=1e6).contains(&value), "Mbit/s from 0.01 up, or two values")
     }
@@ -333,6 +408,27 @@ impl Both<f64> {
         match (one(to_server), one(to_client)) {
             (Some(to_server), Some(to_client)) => Ok(Self { to_server, to_client }),
             _ => Err(format!("expected {expected}")),
+        }
+    }
+}
+
+fn burst(text: &str) -> Result<f64, String> {
+    let length = f64::from_str(text).ok().filter(|length| (1.0..=1000.0).contains(length));
+    length.ok_or_else(|| "expected datagrams from 1 to 1000".into())
+}
+
+/// `off`, `auto`, `10+2`.
+fn correction(text: &str) -> Result<Fec, String> {
+    let fixed = || {
+        let (sources, parity) = text.split_once('+')?;
+        let (sources, parity) = (sources.trim().parse().ok()?, parity.trim().parse().ok()?);
+        ((1..=64).contains(&sources) && (1..=32).contains(&parity)).then_some(Fec::On { sources, parity })
+    };
+    match text {
+        "off" => Ok(Fec::Off),
+        "auto" => Ok(Fec::Auto),
+        _ => {
+            fixed().ok_or_else(|| "expected off, auto, or packets and parity packets such as 10+2, up to 64+32".into())
         }
     }
 }
@@ -395,7 +491,7 @@ mod tests {
         let of = |options: &[&str]| {
             let args = Args::try_parse_from([&["jsp", "send", "file", "a:1"], options].concat())?;
             let Command::Send(send) = args.command else { panic!("another command") };
-            Ok(send.controller.congestion())
+            Ok(send.transport.congestion())
         };
         let refused = |options: &[&str]| of(options).map_err(|error: clap::Error| error.to_string()).unwrap_err();
         const FIXED: &str = "--fixed-rate-without-congestion-control";
@@ -406,6 +502,29 @@ mod tests {
         assert!(refused(&["--congestion", "reno"]).contains("possible values: bbr, cubic"));
         assert!(refused(&[FIXED, "0"]).contains("expected bytes per second"));
         assert!(refused(&[FIXED, "1MB", "--congestion", "bbr"]).contains("cannot be used with"));
+    }
+
+    #[test]
+    fn corrections_and_bursts() {
+        assert_eq!(correction("off"), Ok(Fec::Off));
+        assert_eq!(correction("auto"), Ok(Fec::Auto));
+        assert_eq!(correction("10+2"), Ok(Fec::On { sources: 10, parity: 2 }));
+        assert_eq!(correction("64 + 32"), Ok(Fec::On { sources: 64, parity: 32 }));
+        for wrong in ["", "on", "10", "10+0", "0+1", "65+1", "1+33", "1+2+3", "-1+2"] {
+            assert!(correction(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(burst("3"), Ok(3.0));
+        assert!(burst("0.5").is_err());
+        assert_eq!(Both::round_trip("30"), Ok(Both { to_server: 15.0, to_client: 15.0 }));
+        assert!(Args::try_parse_from(["jsp", "demo", "--rtt", "10", "--delay", "5"]).is_err());
+        let of = |options: &[&str]| {
+            let args = Args::try_parse_from([&["jsp", "demo"], options].concat()).expect("sound");
+            let Command::Demo(demo) = args.command else { panic!("another command") };
+            demo.transport.described()
+        };
+        assert_eq!(of(&[]), None);
+        let said = of(&["--profile", "low-latency", "--fec", "10+2", "--compress"]).expect("something");
+        assert_eq!(said, "as for low-latency, 2 parity packets for 10 packets, compressed");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jsp_tokio::{AppCode, Connection, MessageReceiver, MessageSender, Stream};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::args::{Chat, Controller};
+use crate::args::{Chat, Transport};
 use crate::failure::{Failure, Result};
 use crate::net;
 use crate::term::{plain, printable, say, tell};
@@ -20,7 +20,7 @@ const BACKLOG: usize = 256;
 pub(crate) async fn chat(args: &Chat) -> Result<()> {
     match &args.target {
         Some(target) => {
-            let (_endpoint, connection) = net::connect(target, &args.trust, Controller::default(), net::CHAT).await?;
+            let (_endpoint, connection) = net::connect(target, &args.trust, Transport::default(), net::CHAT).await?;
             tell!("connected to {}; Ctrl-D ends", net::describe(&connection));
             talk(&connection, &args.name).await
         }
@@ -73,7 +73,7 @@ async fn talk(connection: &Connection, name: &str) -> Result<()> {
 }
 
 async fn host(args: &Chat) -> Result<()> {
-    let endpoint = net::listen(&args.listen, Controller::default(), &[net::CHAT], &["chat"]).await?;
+    let endpoint = net::listen(&args.listen, Transport::default(), &[net::CHAT], &["chat"]).await?;
     let (round, mut heard) = broadcast::channel::<(usize, Arc<str>)>(BACKLOG);
     let mut lines = lines();
     let mut input = true;

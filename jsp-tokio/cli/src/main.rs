@@ -4,6 +4,7 @@ mod address;
 mod args;
 mod chat;
 mod demo;
+mod effects;
 mod failure;
 mod files;
 mod keys;

@@ -4,12 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use etcetera::{AppStrategy, AppStrategyArgs};
-use jsp_tokio::{
-    ClientConfig, Config, ConfigBuilder, Connection, Endpoint, KeyFetch, KeyId, KnownHosts, SecretKey, Side,
-};
+use jsp_tokio::{ClientConfig, ConfigBuilder, Connection, Endpoint, KeyFetch, KeyId, KnownHosts, SecretKey, Side};
 
 use crate::address::{Named, Target};
-use crate::args::{Controller, Listen, Trust};
+use crate::args::{Listen, Transport, Trust};
 use crate::failure::{Context, Exit, Failure, Result};
 use crate::keys;
 use crate::term::{plain, say, tell};
@@ -25,13 +23,13 @@ const DEFAULT_PORT: u16 = 4433;
 /// A server that shows its key to everybody.
 pub(crate) async fn listen(
     args: &Listen,
-    controller: Controller,
+    transport: Transport,
     protocols: &[&[u8]],
     uses: &[&str],
 ) -> Result<Endpoint> {
     let key = keys::server_key(args.key.as_deref())?;
     let id = key.public().key_id();
-    let config = server_config(key, protocols).congestion(controller.congestion()).build()?;
+    let config = server_config(transport.config(), key, protocols).build()?;
     let endpoint = match &args.listen {
         Some(address) => Endpoint::bind(address.as_str(), config).await.map_err(|error| unbound(address, &error))?,
         None => match Endpoint::bind(("::", DEFAULT_PORT), config.clone()).await {
@@ -55,8 +53,8 @@ pub(crate) async fn listen(
     Ok(endpoint)
 }
 
-pub(crate) fn server_config(key: SecretKey, protocols: &[&[u8]]) -> ConfigBuilder {
-    Config::builder().server_key(key).key_fetch(KeyFetch::Open).protocols(protocols)
+pub(crate) fn server_config(config: ConfigBuilder, key: SecretKey, protocols: &[&[u8]]) -> ConfigBuilder {
+    config.server_key(key).key_fetch(KeyFetch::Open).protocols(protocols)
 }
 
 fn unbound(address: &str, error: &std::io::Error) -> Failure {
@@ -74,10 +72,10 @@ fn unbound(address: &str, error: &std::io::Error) -> Failure {
 pub(crate) async fn connect(
     target: &Target,
     trust: &Trust,
-    controller: Controller,
+    transport: Transport,
     protocol: &[u8],
 ) -> Result<(Endpoint, Connection)> {
-    let config = Config::builder().congestion(controller.congestion()).build()?;
+    let config = transport.config().build()?;
     let remotes: Vec<_> = tokio::net::lookup_host(&target.host)
         .await
         .map_err(|error| Failure::from(error).exit(Exit::Unreachable))

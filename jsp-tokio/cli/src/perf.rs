@@ -12,6 +12,7 @@ use jsp_tokio::{AppCode, Connection, RecvStream, SendStream, Stream};
 use tokio::io::AsyncReadExt;
 
 use crate::args::{PerfClient, PerfServer};
+use crate::effects;
 use crate::failure::{Failure, Result};
 use crate::net;
 use crate::stats::Times;
@@ -30,7 +31,7 @@ fn refuse_debug(allowed: bool) -> Result<()> {
 
 pub(crate) async fn server(args: &PerfServer) -> Result<()> {
     refuse_debug(args.allow_debug)?;
-    let endpoint = net::listen(&args.listen, args.controller, &[net::PERF], &["perf client"]).await?;
+    let endpoint = net::listen(&args.listen, args.transport, &[net::PERF], &["perf client"]).await?;
     let mut interrupted = pin!(net::interrupted());
     loop {
         tokio::select! {
@@ -96,7 +97,7 @@ async fn bulk(mut to: SendStream, mut from: RecvStream) -> Result<()> {
 
 pub(crate) async fn client(args: &PerfClient) -> Result<()> {
     refuse_debug(args.allow_debug)?;
-    let (_endpoint, connection) = net::connect(&args.target, &args.trust, args.controller, net::PERF).await?;
+    let (_endpoint, connection) = net::connect(&args.target, &args.trust, args.transport, net::PERF).await?;
     tell!("connected to {}", net::describe(&connection));
     let (mut to, mut from) = connection.open_bi().await?;
     to.write_all(b"i").await?;
@@ -132,6 +133,9 @@ pub(crate) async fn client(args: &PerfClient) -> Result<()> {
     }
     let stats = connection.stats();
     say!("path       rtt {}, {} packets lost", duration(stats.rtt), stats.packets_lost);
+    for (name, line) in effects::lines(&stats, None) {
+        say!("{name:<11} {line}");
+    }
     let _ = connection.close(AppCode::ZERO, b"").await;
     Ok(())
 }

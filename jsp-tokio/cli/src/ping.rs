@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use jsp_tokio::{AppCode, Delivery, StreamOptions};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-use crate::args::{Controller, Ping};
+use crate::args::{Ping, Transport};
 use crate::failure::{Exit, Failure, Result};
 use crate::net;
 use crate::stats::Times;
 use crate::term::{say, tell};
 
 pub(crate) async fn ping(args: &Ping) -> Result<()> {
-    let (_endpoint, connection) = net::connect(&args.target, &args.trust, Controller::default(), net::ECHO).await?;
+    let (_endpoint, connection) = net::connect(&args.target, &args.trust, Transport::default(), net::ECHO).await?;
     tell!("connected to {}", net::describe(&connection));
     let options = StreamOptions::unordered_messages().delivery(Delivery::BestEffort);
     let (mut to, mut from) = connection.open_messages_with(options).await?.split();

@@ -23,6 +23,9 @@ const TURN: usize = 64;
 pub(crate) struct Impairment {
     /// Share of datagrams that are lost at random, 0 to 1.
     pub(crate) loss: f64,
+    /// Datagrams lost in a row on average (Gilbert's model); each is lost for itself without one. With short bursts no
+    /// more than `burst / (burst + 1)` can be lost.
+    pub(crate) burst: Option<f64>,
     pub(crate) delay: Duration,
     /// Bottleneck in bytes per second, with a queue of 100 ms.
     pub(crate) rate: Option<f64>,
@@ -44,6 +47,8 @@ pub(crate) struct Counts {
 pub(crate) struct Link {
     impairment: Impairment,
     random: SplitMix,
+    /// The latest datagram was lost in a burst.
+    is_bad: bool,
     /// When the bottleneck has sent everything it took.
     free_at: Duration,
     pub(crate) counts: Counts,
@@ -51,15 +56,14 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(impairment: Impairment, seed: u64) -> Self {
-        Self { impairment, random: SplitMix(seed), free_at: Duration::ZERO, counts: Counts::default() }
+        Self { impairment, random: SplitMix(seed), is_bad: false, free_at: Duration::ZERO, counts: Counts::default() }
     }
 
     /// A datagram of `len` bytes enters at `now`. When it comes out; `None` if it does not.
     pub(crate) fn offer(&mut self, now: Duration, len: usize) -> Option<Duration> {
         self.counts.datagrams += 1;
         self.counts.bytes += len as u64;
-        // Drawn for each datagram, so that the fate of the n-th depends on nothing but the seed.
-        if self.random.unit() < self.impairment.loss {
+        if self.loses() {
             self.counts.lost += 1;
             return None;
         }
@@ -74,6 +78,15 @@ impl Link {
             self.free_at = sent;
         }
         Some(sent + self.impairment.delay)
+    }
+
+    /// Drawn for each datagram, so that the fate of the n-th depends on nothing but the seed.
+    fn loses(&mut self) -> bool {
+        let (drawn, loss) = (self.random.unit(), self.impairment.loss);
+        let Some(burst) = self.impairment.burst.filter(|_| loss < 1.0) else { return drawn < loss };
+        // A burst goes on so often that it has its length, and begins so often that this makes the share.
+        self.is_bad = drawn < if self.is_bad { 1.0 - 1.0 / burst } else { loss / (burst * (1.0 - loss)) };
+        self.is_bad
     }
 }
 
@@ -245,8 +258,24 @@ mod tests {
     }
 
     #[test]
+    fn bursts_have_their_length_and_their_share() {
+        for (loss, burst) in [(0.02, 1.0), (0.02, 4.0), (0.1, 3.0), (0.4, 10.0)] {
+            let impairment = Impairment { loss, burst: Some(burst), ..Impairment::default() };
+            let mut link = Link::new(impairment, 5);
+            let lost: Vec<bool> = (0..400_000).map(|_| link.offer(Duration::ZERO, 1200).is_none()).collect();
+            let count = lost.iter().filter(|&&lost| lost).count() as f64;
+            let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count() as f64;
+            assert!((count / 400_000.0 / loss - 1.0).abs() < 0.1, "{loss} {burst}: {count}");
+            assert!((count / bursts / burst - 1.0).abs() < 0.1, "{loss} {burst}: {}", count / bursts);
+        }
+        let all = Impairment { loss: 1.0, burst: Some(3.0), ..Impairment::default() };
+        let mut link = Link::new(all, 1);
+        assert!((0..1000).all(|_| link.offer(Duration::ZERO, 1200).is_none()));
+    }
+
+    #[test]
     fn delay_and_bottleneck() {
-        let impairment = Impairment { loss: 0.0, delay: 20 * MS, rate: Some(1_000_000.0) };
+        let impairment = Impairment { delay: 20 * MS, rate: Some(1_000_000.0), ..Impairment::default() };
         let mut link = Link::new(impairment, 1);
         assert_eq!(link.offer(5 * MS, 1000), Some(26 * MS));
         assert_eq!(link.offer(5 * MS, 1000), Some(27 * MS));

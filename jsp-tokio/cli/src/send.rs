@@ -4,6 +4,7 @@ use jsp_tokio::AppCode;
 use tokio::fs::File;
 
 use crate::args::Send;
+use crate::effects;
 use crate::failure::{Context, Failure, Result};
 use crate::net;
 use crate::term::{Progress, bytes, duration, printable, rate, say, tell};
@@ -21,7 +22,7 @@ pub(crate) async fn send(args: &Send) -> Result<()> {
     let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let header = Header { name, size: meta.len() };
 
-    let (endpoint, connection) = net::connect(&args.target, &args.trust, args.controller, net::FILE).await?;
+    let (endpoint, connection) = net::connect(&args.target, &args.trust, args.transport, net::FILE).await?;
     tell!("connected to {}", net::describe(&connection));
     let begun = std::time::Instant::now();
     let mut progress = Progress::new("sending", header.size);
@@ -44,6 +45,9 @@ pub(crate) async fn send(args: &Send) -> Result<()> {
                 duration(time),
                 printable(&receipt.saved_as)
             );
+            for (name, line) in effects::lines(&connection.stats(), None) {
+                say!("{name}: {line}");
+            }
             say!("{}  {path}", transfer::hex(&receipt.hash));
             // The receiver has confirmed everything: a close that is not confirmed too changes nothing.
             let _ = connection.close(AppCode::ZERO, b"").await;

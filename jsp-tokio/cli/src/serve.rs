@@ -9,7 +9,7 @@ use jsp_tokio::{Connection, MessageReceiver, RecvStream, SendStream, Stream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::args::{Controller, Recv, Serve};
+use crate::args::{Recv, Serve};
 use crate::failure::{Failure, Result};
 use crate::files::Folder;
 use crate::net;
@@ -19,13 +19,13 @@ use crate::transfer::{self, hex};
 pub(crate) async fn serve(args: &Serve) -> Result<()> {
     check_folder(&args.out)?;
     let uses = ["ping", "send FILE"];
-    let endpoint = net::listen(&args.listen, args.controller, &[net::ECHO, net::FILE], &uses).await?;
+    let endpoint = net::listen(&args.listen, args.transport, &[net::ECHO, net::FILE], &uses).await?;
     run(endpoint, &args.out, None).await
 }
 
 pub(crate) async fn recv(args: &Recv) -> Result<()> {
     check_folder(&args.out)?;
-    let endpoint = net::listen(&args.listen, Controller::default(), &[net::FILE], &["send FILE"]).await?;
+    let endpoint = net::listen(&args.listen, args.transport, &[net::FILE], &["send FILE"]).await?;
     run(endpoint, &args.out, args.once.then(|| Arc::new(Notify::new()))).await
 }
 

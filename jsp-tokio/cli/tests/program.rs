@@ -275,6 +275,51 @@ fn the_demo_crosses_a_bad_network() {
 }
 
 #[test]
+fn the_demo_corrects_and_compresses() {
+    let common = ["demo", "--size", "512KiB", "--loss", "2", "--burst", "3", "--rtt", "10"];
+    let (code, out, error) = run(&[&common[..], &["--compress", "--fec", "10+2"]].concat());
+    assert_eq!(code, 0, "{out}{error}");
+    for part in [
+        "generated words",
+        "loses 2 % each way, 3 in a row on average, and delays by 5 ms each way",
+        "settings     2 parity packets for 10 packets, compressed",
+        "\ncompression  512",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let found = hashes(&out);
+    assert!(found.len() == 2 && found[0] == found[1], "{out}");
+    for profile in ["mobile", "low-latency", "bulk"] {
+        let (code, out, error) = run(&["demo", "--size", "64KiB", "--loss", "0", "--rtt", "2", "--profile", profile]);
+        assert_eq!(code, 0, "{out}{error}");
+        assert!(out.contains(&format!("settings     as for {profile}")), "{out}");
+        assert_eq!(out.lines().last(), Some("ok"));
+    }
+    for wrong in [["--fec", "10"], ["--burst", "0"], ["--profile", "slow"]] {
+        assert_eq!(run(&[&["demo"], &wrong[..]].concat()).0, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn files_are_compressed_if_both_sides_want_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inbox = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("notes.txt");
+    let sent = "the same line again and again\n".repeat(20_000);
+    fs::write(&file, &sent).expect("written");
+    for (takes, gives) in [(true, true), (true, false), (false, true)] {
+        let recv = ["recv", "--listen", "127.0.0.1:0", "--out", text(inbox.path())];
+        let flag: &[&str] = if takes { &["--compress"] } else { &[] };
+        let server = Server::start(&[&recv[..], flag].concat());
+        let flag: &[&str] = if gives { &["--compress"] } else { &[] };
+        let (code, out, error) = run(&[&["send", text(&file), &server.address], flag].concat());
+        assert_eq!(code, 0, "{error}");
+        assert_eq!(out.contains("compression: "), takes && gives, "{out}");
+        assert!(out.contains(&hash(sent.as_bytes())), "{out}");
+    }
+}
+
+#[test]
 fn the_demo_sends_a_file_of_yours() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("photo.jpg");

@@ -10,10 +10,12 @@ use crate::failure::Result;
 use crate::proxy::SplitMix;
 use crate::transfer::{Header, Place};
 
-/// Bytes that a seed decides and nothing compresses. Never in memory as a whole.
+/// Bytes that a seed decides and nothing compresses, or words that compress. Never in memory as a whole.
 #[derive(Debug)]
 pub(super) struct Generated {
     random: SplitMix,
+    /// How many different words there are, less one.
+    vocabulary: u64,
     word: [u8; 8],
     /// Bytes of the word that were given out.
     used: usize,
@@ -21,7 +23,12 @@ pub(super) struct Generated {
 
 impl Generated {
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: SplitMix(seed), word: [0; 8], used: 8 }
+        Self { random: SplitMix(seed), vocabulary: u64::MAX, word: [0; 8], used: 8 }
+    }
+
+    /// 256 words of 8 bytes, in any order.
+    pub(super) fn words(seed: u64) -> Self {
+        Self { vocabulary: 255, ..Self::new(seed) }
     }
 }
 
@@ -30,7 +37,10 @@ impl AsyncRead for Generated {
         let this = self.get_mut();
         while buffer.remaining() > 0 {
             if this.used == this.word.len() {
-                this.word = this.random.next().to_le_bytes();
+                let next = this.random.next();
+                // The number of a word decides its bytes.
+                let next = if this.vocabulary == u64::MAX { next } else { SplitMix(next & this.vocabulary).next() };
+                this.word = next.to_le_bytes();
                 this.used = 0;
             }
             let some = buffer.remaining().min(this.word.len() - this.used);

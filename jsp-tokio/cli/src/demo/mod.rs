@@ -7,7 +7,7 @@ mod report;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jsp_tokio::{AppCode, ClientConfig, Config, Connection, Endpoint, Stream, StreamOptions};
+use jsp_tokio::{AppCode, ClientConfig, Connection, Endpoint, FecStats, Stream, StreamOptions};
 use tokio::io::AsyncRead;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -40,8 +40,11 @@ pub(crate) async fn demo(args: &Demo) -> Result<()> {
                 run(args, Header { name, size: meta.len() }, file).await
             }
             None => {
-                let header = Header { name: "generated content".into(), size: args.size };
-                run(args, header, Generated::new(args.seed)).await
+                let (name, content) = match args.transport.compress {
+                    true => ("generated words", Generated::words(args.seed)),
+                    false => ("generated content", Generated::new(args.seed)),
+                };
+                run(args, Header { name: name.into(), size: args.size }, content).await
             }
         }
     };
@@ -55,7 +58,9 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let key = keys::generate()?;
     let id = key.public().key_id();
     let trust = ClientConfig::pinned(key.public().clone()).protocols(&[net::FILE]);
-    let server = Endpoint::bind("127.0.0.1:0", net::server_config(key, &[net::FILE]).build()?).await?;
+    let server =
+        Endpoint::bind("127.0.0.1:0", net::server_config(args.transport.handling(), key, &[net::FILE]).build()?)
+            .await?;
     let (there, back) = impairments(args);
     let proxy = Proxy::start(server.local_address(), there, back, args.seed)?;
     say!("{}", report::scene(args, &header));
@@ -66,7 +71,7 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let tally = Arc::new(Tally::new());
     let progress = Progress::new("file", header.size);
     let serving = tokio::spawn(serve(server.clone(), tally.clone(), progress));
-    let config = Config::builder().congestion(args.controller.congestion()).build()?;
+    let config = args.transport.config().build()?;
     let client = Endpoint::bind("127.0.0.1:0", config).await?;
     let connection = client.connect(proxy.address, &trust).await?;
     if let Some(time) = connection.stats().handshake_time {
@@ -80,20 +85,22 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let closed = timeout(STRAGGLERS, connection.close(AppCode::ZERO, b"done")).await;
     closed.map_err(|_| Failure::new("the connection did not close in time"))??;
     let received = timeout(STRAGGLERS, serving).await.map_err(|_| Failure::new("the server did not end in time"))?;
-    let received = received.map_err(|error| Failure::new(format!("the server failed: {error}")))??;
+    let (received, corrected) = received.map_err(|error| Failure::new(format!("the server failed: {error}")))??;
     tokio::join!(client.shutdown(), server.shutdown());
-    report::Findings { size: header.size, sent, received, time, tally: &tally, stats, proxied }.print()
+    report::Findings { size: header.size, sent, received, time, tally: &tally, stats, corrected, proxied }.print()
 }
 
 fn impairments(args: &Demo) -> (Impairment, Impairment) {
     let one = |loss: f64, delay: f64, rate: Option<f64>| Impairment {
         loss: loss / 100.0,
+        burst: args.burst,
         delay: Duration::from_secs_f64(delay / 1000.0),
         rate: rate.map(|mbit| mbit * 125_000.0),
     };
+    let delay = args.rtt.unwrap_or(args.delay);
     (
-        one(args.loss.to_server, args.delay.to_server, args.rate.map(|rate| rate.to_server)),
-        one(args.loss.to_client, args.delay.to_client, args.rate.map(|rate| rate.to_client)),
+        one(args.loss.to_server, delay.to_server, args.rate.map(|rate| rate.to_server)),
+        one(args.loss.to_client, delay.to_client, args.rate.map(|rate| rate.to_client)),
     )
 }
 
@@ -119,8 +126,9 @@ async fn cross(
     }
 }
 
-/// The server: takes the file and counts the messages until the client closes.
-async fn serve(server: Endpoint, tally: Arc<Tally>, progress: Progress) -> Result<Receipt> {
+/// The server: takes the file and counts the messages until the client closes. Gives what it knows of the file, and of
+/// repairs.
+async fn serve(server: Endpoint, tally: Arc<Tally>, progress: Progress) -> Result<(Receipt, FecStats)> {
     let connection = server.accept().await.ok_or_else(|| Failure::new("the server's socket failed"))?;
     let mut progress = Some(progress);
     let mut file = None;
@@ -142,5 +150,5 @@ async fn serve(server: Endpoint, tally: Arc<Tally>, progress: Progress) -> Resul
     listening.join_all().await;
     let file = file.ok_or_else(|| Failure::new("the file did not arrive"))?;
     let received = file.await.map_err(|error| Failure::new(format!("the receiver failed: {error}")))?;
-    received.map(|(_, receipt)| receipt)
+    received.map(|(_, receipt)| (receipt, connection.stats().fec))
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use jsp_tokio::ConnStats;
+use jsp_tokio::{ConnStats, FecStats};
 
 use super::messages::{DEADLINE, EVERY, MODES, Mode, SIZE, Tally};
 use crate::args::Demo;
+use crate::effects;
 use crate::failure::{Failure, Result};
 use crate::proxy::Counts;
 use crate::term::{BOLD, GREEN, RESET, bytes, duration, printable, rate, say};
@@ -20,18 +21,23 @@ pub(super) fn scene(args: &Demo, header: &Header) -> String {
         false => format!("{to_server} {unit} to the server and {to_client} {unit} to the client"),
     };
     let rate = args.rate.map(|rate| format!(", at most {}", both(rate.to_server, rate.to_client, "Mbit/s")));
+    let delay = args.rtt.unwrap_or(args.delay);
+    let bursts = args.burst.map(|burst| format!(", {burst} in a row on average,"));
+    let handling = args.transport.described().map(|said| format!("\nsettings     {said}"));
     format!(
         "demo         {}, {}, over UDP on the loopback address\n\
-         network      a proxy loses {} and delays by {}{}; seed {}\n\
-         congestion   {}\n\
+         network      a proxy loses {}{} and delays by {}{}; seed {}\n\
+         congestion   {}{}\n\
          messages     {SIZE} bytes in each of 3 modes every {}, wanted within {}",
         printable(&header.name),
         bytes(header.size),
         both(args.loss.to_server, args.loss.to_client, "%"),
-        both(args.delay.to_server, args.delay.to_client, "ms"),
+        bursts.unwrap_or_default(),
+        both(delay.to_server, delay.to_client, "ms"),
         rate.unwrap_or_default(),
         args.seed,
-        args.controller,
+        args.transport,
+        handling.unwrap_or_default(),
         duration(EVERY),
         duration(DEADLINE),
     )
@@ -46,6 +52,8 @@ pub(super) struct Findings<'a> {
     pub(super) tally: &'a Tally,
     /// The client's.
     pub(super) stats: ConnStats,
+    /// The server's.
+    pub(super) corrected: FecStats,
     /// To the server and to the client.
     pub(super) proxied: [Counts; 2],
 }
@@ -75,6 +83,9 @@ impl Findings<'_> {
             sent_again(&self.stats),
             duration(self.stats.rtt),
         );
+        for (name, line) in effects::lines(&self.stats, Some(&self.corrected)) {
+            say!("{name:<13}{line}");
+        }
         self.print_messages();
         say!("SHA-256 of what was sent and of what was received:");
         say!("{}", hex(&self.sent.hash));
