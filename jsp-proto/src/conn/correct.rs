@@ -32,13 +32,19 @@ impl Secure {
         }
     }
 
+    /// Whether the next packet is to be parity. `room` is what a packet holds.
+    pub(super) fn parity_is_due(&mut self, now: Instant, room: usize) -> bool {
+        if self.fec_tx.wants_to_send() {
+            self.fec_tx.drop_useless(&conditions(now, &self.recovery), room);
+        }
+        self.fec_tx.wants_to_send()
+    }
+
     /// Writes parity into packet `pn`, if it fits.
-    pub(super) fn write_parity(&mut self, now: Instant, pn: u64, w: &mut Writer<'_>) -> bool {
-        let record = self.fec_tx.write(&conditions(now, &self.recovery), pn, w);
-        if let Some(record) = record {
+    pub(super) fn write_parity(&mut self, pn: u64, w: &mut Writer<'_>) {
+        if let Some(record) = self.fec_tx.write(pn, w) {
             self.recovery.record(Record::Parity(record));
         }
-        record.is_some()
     }
 
     /// Protects packet `pn`, if its data asks for it. `payload` is its content, `room` what a packet holds.

@@ -30,6 +30,8 @@ pub(crate) enum Sent {
 /// Datagrams in one batch at most, and their bytes: what segmentation offload takes.
 const MAX_BATCH: usize = 64;
 const MAX_BATCH_BYTES: usize = 65_000;
+/// Bytes of a packet number at most.
+const MAX_PN_LEN: usize = 4;
 /// Room that varints may leave at the end of a packet. Padding it keeps the datagrams of a batch equal.
 const SLACK: usize = 8;
 
@@ -88,25 +90,30 @@ impl Connection {
         let limit = if self.path.is_limited() { 1 } else { limit.clamp(1, MAX_BATCH) };
         let most = (out.len().min(MAX_BATCH_BYTES) / size).min(limit);
         let ecn = self.secure.as_ref().map_or(Ecn::NotEct, |secure| secure.recovery.ecn());
-        let (mut len, mut segment) = (0, size);
+        let header = 1 + self.remote_cid.len() + MAX_PN_LEN + TAG_LEN;
+        let (mut len, mut segment, mut of_parity) = (0, size, false);
         for count in 0..most {
             if count > 0 && !self.wants_packet(now, size) {
                 break;
             }
-            let Some(secure) = &self.secure else { break };
-            let (full, parity) = (size - secure.fec_tx.reserve(), secure.fec_tx.is_its_turn(self.streams.wants_data()));
-            // The first packet sets the size of all but the last, and parity is longer than what it protects.
-            if parity && segment < size {
+            let Some(secure) = &mut self.secure else { break };
+            let parity = secure.parity_is_due(now, size.saturating_sub(header));
+            // Parity is longer than what it protects: each has its own batch.
+            if count > 0 && parity != of_parity {
                 break;
             }
+            of_parity = parity;
+            // The first packet sets the size of all but the last.
+            let full = size - secure.fec_tx.reserve();
             let Some(slot) = out.get_mut(len..len + segment) else { break };
-            let Some(packet) = self.build_packet(now, ecn, slot) else { break };
+            let Some(packet) = self.build_packet(now, ecn, slot, parity) else { break };
             len += packet;
-            if packet < segment && (count > 0 || packet < full) {
+            if packet < segment && (count > 0 || packet < full && !parity) {
                 break;
             }
             segment = packet;
         }
+        self.give_up_repairs(now);
         if len == 0 { Sent::Nothing } else { Sent::Datagrams { len, segment: segment.min(len), ecn } }
     }
 
@@ -165,15 +172,14 @@ impl Connection {
         self.has_frames()
     }
 
-    /// Builds and seals one packet in `slot`, whose length is the path's datagram size. `None` if no part had anything
-    /// that fits.
-    fn build_packet(&mut self, now: Instant, ecn: Ecn, slot: &mut [u8]) -> Option<usize> {
+    /// Builds and seals one packet in `slot`, which may be as long as the path's datagrams: one with parity or one with
+    /// anything else. `None` if no part had anything that fits.
+    fn build_packet(&mut self, now: Instant, ecn: Ecn, slot: &mut [u8], parity: bool) -> Option<usize> {
         let may_send_data = self.may_send_data();
         let random_bit = self.rng.u64() & 1 == 1;
         let datagram = usize::from(self.stats.datagram_size);
         let secure = self.secure.as_deref_mut()?;
         let may_fly = secure.recovery.permit(now, slot.len() as u64) == Permit::Now;
-        let parity = may_fly && secure.fec_tx.is_its_turn(self.streams.wants_data());
         let reserve = if parity { 0 } else { secure.fec_tx.reserve() };
         let usable = slot.len().min(datagram.saturating_sub(reserve));
         let slot = slot.get_mut(..usable)?;
@@ -183,9 +189,8 @@ impl Connection {
         secure.write_acks(now, &mut w);
         let after_acks = w.position();
         let retransmitted = self.streams.retransmitted();
-        let sent_parity = parity && secure.write_parity(now, pn, &mut w);
-        if sent_parity {
-            self.stats.fec.parity_bytes_sent += (payload_at + w.position() + TAG_LEN) as u64;
+        if parity && may_fly {
+            secure.write_parity(pn, &mut w);
         } else if may_fly {
             let recovery = &mut secure.recovery;
             self.path.write(&mut w);
@@ -215,7 +220,9 @@ impl Connection {
         let len = end + TAG_LEN;
         let mut flags = if eliciting { Flags::DATA } else { Flags::ACK_ONLY };
         flags.retransmission = self.streams.retransmitted() > retransmitted;
-        if eliciting && !sent_parity {
+        if eliciting && parity {
+            self.stats.fec.parity_bytes_sent += len as u64;
+        } else if eliciting {
             let room = datagram.saturating_sub(payload_at + TAG_LEN);
             flags.coded = secure.protect(now, pn, slot.get(payload_at..end)?, room, &self.streams.take_wish());
         }

@@ -93,13 +93,7 @@ impl Meter {
 
     pub(super) fn loss(&self) -> PathLoss {
         let variance = self.steady * (1.0 - self.steady) * self.burst() / self.steady_packets.max(1.0);
-        PathLoss {
-            rate: self.steady,
-            variance,
-            burst: self.burst(),
-            packets: self.packets,
-            lost: self.all_lost,
-        }
+        PathLoss { rate: self.steady, variance, burst: self.burst(), packets: self.packets, lost: self.all_lost }
     }
 }
 

@@ -17,6 +17,8 @@ const ENOUGH_PACKETS: u64 = 32;
 const ENOUGH_LOST: u64 = 2;
 /// Data that is sent again anyway may stay lost this much more often.
 const RELIABLE_FACTOR: f64 = 10.0;
+/// Parity packets per lost packet at most. Rare bursts would take much more than they are worth.
+const WORTH: f64 = 20.0;
 /// By how many standard errors the loss may be larger than measured. Too little parity loses more than too much costs.
 const CAUTION: f64 = 0.5;
 /// A message of several packets closes its block when at least this many went out in one go.
@@ -50,8 +52,9 @@ impl Sender {
     }
 
     /// The most parity that `Fec::Auto` may add to so many packets.
-    pub(super) fn most_parity(&self, sources: usize) -> usize {
-        let most = (sources * self.settings.max_overhead / 100).min(plan::MAX_PARITY);
+    pub(super) fn most_parity(&self, sources: usize, loss: f64) -> usize {
+        let bearable = (sources * self.settings.max_overhead / 100).min(plan::MAX_PARITY);
+        let most = bearable.min((sources as f64 * loss * WORTH) as usize + 1);
         if self.peer.reed_solomon || sources == 1 { most } else { most.min(1) }
     }
 
@@ -121,7 +124,7 @@ impl Sender {
             let factor = if wish.once { 1.0 } else { RELIABLE_FACTOR };
             let target = (self.settings.target * factor).min(0.5);
             let last = if self.last.0 == count { self.last.1 } else { 0 };
-            let aim = plan::Aim { target, most: self.most_parity(count), last };
+            let aim = plan::Aim { target, most: self.most_parity(count, conditions.loss.rate), last };
             let needed = plan::parity_needed(count, aim, conditions.loss.cautious(), lanes);
             self.last = (count, needed);
             parity = parity.max(needed);

@@ -32,6 +32,8 @@ use crate::wire::params::{FEC_REED_SOLOMON, FEC_XOR, Params};
 /// Bytes of a datagram that protected packets leave free, so that parity with its header fits one too (specification
 /// section 5.3).
 const RESERVE: usize = 32;
+/// Of these, what the header of a parity frame takes up at most, of a block that began less than 16,384 packets before.
+const HEADER: usize = 25;
 /// Blocks that are open at once at most.
 const LANES: usize = 4;
 /// On shorter paths than this, nanoseconds, data is sent again as quickly as it is repaired.
@@ -122,8 +124,6 @@ pub(crate) struct Sender {
     clean_since: Option<Instant>,
     /// Packets without protected data since the last one with.
     unprotected: u32,
-    /// The last packet was parity.
-    alternate: bool,
     spare_sources: Vec<Sources>,
     spare_symbols: Vec<Vec<u8>>,
     sequence: u64,
@@ -154,7 +154,6 @@ impl Sender {
             last: (0, 0),
             clean_since: None,
             unprotected: DISENGAGE,
-            alternate: false,
             spare_sources: Vec::new(),
             spare_symbols: Vec::new(),
             sequence: 0,
@@ -184,10 +183,9 @@ impl Sender {
         self.open.iter().any(Option::is_some)
     }
 
-    /// A packet that is not parity was sent, and its data asks for no protection.
+    /// A packet was sent whose data asks for no protection.
     pub(crate) fn pass(&mut self) {
         self.unprotected = self.unprotected.saturating_add(1);
-        self.alternate = false;
     }
 
     /// Protects packet `pn`, if the loss asks for it. `payload` is its content, `capacity` what a packet holds.
@@ -209,7 +207,7 @@ impl Sender {
         let delay = self.delay(conditions, wish);
         self.flow.on_packet(now, delay);
         let expected = self.flow.per_delay();
-        if !insists && self.most_parity(expected.min(MAX_SYMBOLS as usize)) == 0 {
+        if !insists && self.most_parity(expected.min(MAX_SYMBOLS as usize), conditions.loss.rate) == 0 {
             return None;
         }
         self.unprotected = 0;
@@ -237,51 +235,45 @@ impl Sender {
         self.blocks.get_mut(usize::try_from(id.checked_sub(self.base)?).ok()?)
     }
 
-    /// There is parity to send.
+    /// There is parity to send. It goes before everything else: the sooner it is there the sooner it repairs, and parity
+    /// packets of one block, which are longer than the packets they protect, leave in one batch.
     pub(crate) fn wants_to_send(&self) -> bool {
         !self.unsent.is_empty()
     }
 
-    /// Whether the next packet is to be parity; `data`: there is something else to send. They take turns.
-    pub(crate) fn is_its_turn(&self, data: bool) -> bool {
-        self.wants_to_send() && !(self.alternate && data)
+    /// Drops parity that is of no use any more, up to the next that is. `room` is what a packet holds. To be called
+    /// before [`write`](Self::write).
+    pub(crate) fn drop_useless(&mut self, conditions: &Conditions, room: usize) {
+        while let Some(&id) = self.unsent.front() {
+            let (sequence, keeps) = (self.sequence, self.peer.max_symbols);
+            if let Some(block) = self.block_mut(id) {
+                // What has arrived needs no parity, what the peer has forgotten cannot be repaired, and datagrams may
+                // have become smaller.
+                let forgotten = sequence - block.sequence > keeps;
+                if !block.is_settled() && !forgotten && block.symbols.len + HEADER <= room {
+                    return;
+                }
+                block.cancel_parity();
+            }
+            self.unsent.pop_front();
+            self.judge(conditions, id);
+            self.forget_settled();
+        }
     }
 
-    /// Writes a parity symbol into packet `pn`, if it fits.
-    pub(crate) fn write(&mut self, conditions: &Conditions, pn: u64, w: &mut Writer<'_>) -> Option<ParityRecord> {
-        while let Some(id) = self.unsent.pop_front() {
-            let (sequence, keeps) = (self.sequence, self.peer.max_symbols);
-            let Some(block) = self.block_mut(id) else { continue };
-            // What has arrived needs no parity, and what the peer has forgotten cannot be repaired.
-            if block.is_settled() || sequence - block.sequence > keeps {
-                block.cancel_parity();
-                self.judge(conditions, id);
-                self.forget_settled();
-                continue;
-            }
-            let Some(parity) = block.next_parity(pn) else { continue };
-            if Frame::Parity(parity).encode(w).is_err() {
-                if w.position() > 0 {
-                    self.unsent.push_front(id);
-                    return None;
-                }
-                // Not even alone: datagrams have become smaller.
-                block.cancel_parity();
-                self.judge(conditions, id);
-                continue;
-            }
-            block.sent += 1;
-            if block.sent < block.planned {
-                self.unsent.push_back(id);
-            } else if !block.may_extend() {
-                let bytes = core::mem::take(&mut block.symbols.bytes);
-                self.keep_symbols(bytes);
-            }
-            self.alternate = true;
-            self.stats.parity_sent += 1;
-            return Some(ParityRecord { block: id });
+    /// Writes the next parity symbol into packet `pn`, if it fits.
+    pub(crate) fn write(&mut self, pn: u64, w: &mut Writer<'_>) -> Option<ParityRecord> {
+        let id = *self.unsent.front()?;
+        let block = self.block_mut(id)?;
+        Frame::Parity(block.next_parity(pn)?).encode(w).ok()?;
+        block.sent += 1;
+        if block.sent >= block.planned {
+            let bytes = if block.may_extend() { Vec::new() } else { core::mem::take(&mut block.symbols.bytes) };
+            self.unsent.pop_front();
+            self.keep_symbols(bytes);
         }
-        None
+        self.stats.parity_sent += 1;
+        Some(ParityRecord { block: id })
     }
 
     /// Keeps a buffer for a later block.

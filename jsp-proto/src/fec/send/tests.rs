@@ -60,7 +60,8 @@ impl Rig {
         let mut buffer = [0; 1200];
         loop {
             let mut w = Writer::new(&mut buffer);
-            let Some(record) = self.sender.write(&self.conditions(), self.pn, &mut w) else { break };
+            self.sender.drop_useless(&self.conditions(), CAPACITY);
+            let Some(record) = self.sender.write(self.pn, &mut w) else { break };
             let frame = Frame::decode(&mut Reader::new(w.written()));
             let Ok(Frame::Parity(Parity { back, index, class, .. })) = frame else { panic!("{frame:?}") };
             self.parity.push((record, self.pn - back, index, class));
@@ -313,7 +314,7 @@ fn bursts_are_spread_over_several_blocks() {
         rig.sender.protect(&conditions, pn, &[1; 100], CAPACITY, &wish(FIXED, false));
         let mut buffer = [0; 1200];
         let mut w = Writer::new(&mut buffer);
-        while rig.sender.write(&conditions, rig.pn, &mut w).is_some() {
+        while rig.sender.write(rig.pn, &mut w).is_some() {
             rig.pn += 1;
         }
         let mut reader = Reader::new(w.written());
