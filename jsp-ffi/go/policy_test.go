@@ -81,10 +81,16 @@ func TestCompression(t *testing.T) {
 func TestCorrections(t *testing.T) {
 	client, server := pair(t, WithFEC(FECOn(10, 2)), WithFECMaxOverhead(100), WithFECTarget(1e-3),
 		WithFECMaxDelay(5*time.Millisecond), WithFECMaxSymbols(64))
-	carry(t, client, server)
-	stats := carry(t, client, server, WithStreamFEC(FECAuto))
-	if stats.FEC.Malformed != 0 {
-		t.Fatalf("the numbers are %+v", stats.FEC)
+	sent := carry(t, client, server).FEC
+	if sent.SourcesSent == 0 || sent.ParitySent == 0 || sent.ParityBytesSent == 0 {
+		t.Fatalf("the numbers are %+v", sent)
+	}
+	if received := server.Stats().FEC; received.SourcesReceived == 0 || received.Malformed != 0 {
+		t.Fatalf("the numbers are %+v", received)
+	}
+	// Nothing is lost, so nothing more is protected.
+	if stats := carry(t, client, server, WithStreamFEC(FECAuto)).FEC; stats.SourcesSent != sent.SourcesSent {
+		t.Fatalf("the numbers are %+v", stats)
 	}
 	s := must(client.OpenMessages(within(t), WithUnordered(), WithStreamFEC(FECOn(64, 32))))(t)
 	ok(t, s.SetFEC(FECOff))

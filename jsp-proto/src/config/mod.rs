@@ -380,7 +380,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// The most parity that [`Fec::Auto`] adds, in percent of the packets it protects, 0 to 400. Default: 50.
+    /// The most parity that [`Fec::Auto`] adds, in percent of the packets it protects, 0 to 400; whatever this says, not
+    /// many more than twenty parity packets for each packet that is lost. Default: 50.
     pub fn fec_max_overhead(mut self, percent: u16) -> Self {
         self.config.transport.fec_max_overhead = percent;
         self

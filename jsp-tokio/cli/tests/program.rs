@@ -284,6 +284,9 @@ fn the_demo_corrects_and_compresses() {
         "loses 2 % each way, 3 in a row on average, and delays by 5 ms each way",
         "settings     2 parity packets for 10 packets, compressed",
         "\ncompression  512",
+        "\ncorrection   ",
+        " packets repaired by the other side",
+        "\ntime saved   ",
     ] {
         assert!(out.contains(part), "{part}: {out}");
     }

@@ -374,3 +374,21 @@ fn memory_goes_back_when_nothing_is_protected_for_a_while() {
     assert_eq!((rig.sender.rest_at(), rig.sender.spare_symbols.len(), rig.sender.spare_sources.len()), (None, 0, 0));
     assert!(rig.send(1000, &wish(FIXED, true)));
 }
+
+#[test]
+fn rare_bursts_do_not_cost_more_than_they_are_worth() {
+    let mut rig = Rig::new(|_| ());
+    let mut conditions = rig.conditions();
+    conditions.loss = Loss { rate: 0.01, variance: 0.0, burst: 5.0 };
+    (conditions.packets, conditions.lost) = (2000, 20);
+    let auto = wish(Fec::Auto, false);
+    for _ in 0..2000 {
+        conditions.now = Instant::from_nanos(rig.now);
+        rig.sender.protect(&conditions, rig.pn, &[1; 1000], CAPACITY, &auto);
+        rig.pn += 1;
+        rig.flush();
+        rig.now += MS;
+    }
+    // A block of 20 would need 16 for its target.
+    assert!((380..=500).contains(&rig.parity.len()), "{}", rig.parity.len());
+}
