@@ -20,18 +20,6 @@ pub(super) fn conditions(now: Instant, recovery: &Recovery<Record>) -> Condition
 }
 
 impl Secure {
-    /// Writes what is to be acknowledged, if that is news, and with it what was repaired.
-    pub(super) fn write_acks(&mut self, now: Instant, w: &mut Writer<'_>) {
-        if self.acks.has_new()
-            && let Some(record) = self.acks.write(now, w)
-        {
-            self.recovery.record(Record::Ack(record));
-            if let Some(fec) = &mut self.fec_rx {
-                fec.write_reports(w);
-            }
-        }
-    }
-
     /// Whether the next packet is to be parity. `room` is what a packet holds.
     pub(super) fn parity_is_due(&mut self, now: Instant, room: usize) -> bool {
         if self.fec_tx.wants_to_send() {

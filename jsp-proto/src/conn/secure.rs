@@ -11,6 +11,7 @@ use crate::fec;
 use crate::recovery::{Acks, Bbr, Controller, Cubic, Fixed, Recovery, Settings};
 use crate::time::{Instant, nanos};
 use crate::wire::Side;
+use crate::wire::cursor::Writer;
 
 /// Packet protection and recovery of one connection.
 pub(super) struct Secure {
@@ -24,6 +25,20 @@ pub(super) struct Secure {
     pub(super) fec_tx: Box<fec::Sender>,
     /// Repairs of what the peer sent, since it first protected something.
     pub(super) fec_rx: Option<Box<fec::Receiver>>,
+}
+
+impl Secure {
+    /// Writes what is to be acknowledged, if that is news, and with it what was repaired.
+    pub(super) fn write_acks(&mut self, now: Instant, w: &mut Writer<'_>) {
+        if self.acks.has_new()
+            && let Some(record) = self.acks.write(now, w)
+        {
+            self.recovery.record(Record::Ack(record));
+            if let Some(fec) = &mut self.fec_rx {
+                fec.write_reports(w);
+            }
+        }
+    }
 }
 
 impl Connection {

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use jsp_tokio::{Compression, Config, ConfigBuilder, Congestion, Fec, KeyId};
 
 use crate::address::Target;
+use crate::network::Network;
 use crate::term;
 
 const EXIT_CODES: &str = "\
@@ -289,7 +290,7 @@ pub(crate) enum Perf {
     /// Wait for `jsp perf client`.
     Server(PerfServer),
     /// Measure: upload, download, latency of messages.
-    Client(PerfClient),
+    Client(Box<PerfClient>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -305,7 +306,7 @@ pub(crate) struct PerfServer {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{ADDRESS_HELP}\n\nExample:\n  jsp perf client 127.0.0.1:4433 --size 1GiB"))]
+#[command(after_help = format!("{ADDRESS_HELP}\n\nExamples:\n  jsp perf client 127.0.0.1:4433 --size 1GiB\n  jsp perf client 127.0.0.1:4433 --size 16MiB --loss 5 --rtt 40 --profile low-latency\n\nWith --loss, --burst, --delay, --rtt or --rate a proxy stands between the two, on this machine alone."))]
 pub(crate) struct PerfClient {
     /// host:port#jsp1-...
     #[arg(value_name = "ADDR")]
@@ -322,6 +323,8 @@ pub(crate) struct PerfClient {
     /// Print figures although this is a debug build
     #[arg(long)]
     pub(crate) allow_debug: bool,
+    #[command(flatten)]
+    pub(crate) network: Network,
     #[command(flatten)]
     pub(crate) trust: Trust,
     #[command(flatten)]
@@ -354,67 +357,10 @@ pub(crate) struct Demo {
     /// How much to generate
     #[arg(long, default_value = "64MiB", value_parser = size)]
     pub(crate) size: u64,
-    /// Datagrams lost at random, percent
-    #[arg(long, value_name = "%[,%]", default_value = "2", value_parser = Both::percent)]
-    pub(crate) loss: Both<f64>,
-    /// Datagrams lost in a row on average; 1 and more, in bursts that come by chance [default: each for itself]
-    #[arg(long, value_name = "LEN", value_parser = burst)]
-    pub(crate) burst: Option<f64>,
-    /// Delay of each datagram, milliseconds
-    #[arg(long, value_name = "MS[,MS]", default_value = "20", value_parser = Both::delay)]
-    pub(crate) delay: Both<f64>,
-    /// Round trip, milliseconds: half of it each way
-    #[arg(long, value_name = "MS", value_parser = Both::round_trip, conflicts_with = "delay")]
-    pub(crate) rtt: Option<Both<f64>>,
-    /// Bottleneck, Mbit/s, with a queue of 100 ms [default: none]
-    #[arg(long, value_name = "MBIT[,MBIT]", value_parser = Both::rate)]
-    pub(crate) rate: Option<Both<f64>>,
-    /// Which datagrams are lost
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) network: Network,
     #[command(flatten)]
     pub(crate) transport: Transport,
-}
-
-/// A value for each direction.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Both<T> {
-    pub(crate) to_server: T,
-    pub(crate) to_client: T,
-}
-
-impl Both<f64> {
-    fn percent(text: &str) -> Result<Self, String> {
-        Self::parse(text, |value| (0.0..=100.0).contains(&value), "a percentage, or two with a comma between")
-    }
-
-    fn delay(text: &str) -> Result<Self, String> {
-        Self::parse(text, |value| (0.0..=60_000.0).contains(&value), "milliseconds up to 60000, or two values")
-    }
-
-    fn round_trip(text: &str) -> Result<Self, String> {
-        let rtt = f64::from_str(text).ok().filter(|rtt| (0.0..=120_000.0).contains(rtt));
-        let half = rtt.map(|rtt| rtt / 2.0).ok_or("expected milliseconds up to 120000")?;
-        Ok(Self { to_server: half, to_client: half })
-    }
-
-    fn rate(text: &str) -> Result<Self, String> {
-        Self::parse(text, |value| (0.01..=1e6).contains(&value), "Mbit/s from 0.01 up, or two values")
-    }
-
-    fn parse(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<Self, String> {
-        let (to_server, to_client) = text.split_once(',').unwrap_or((text, text));
-        let one = |text: &str| f64::from_str(text.trim()).ok().filter(|&value| fits(value));
-        match (one(to_server), one(to_client)) {
-            (Some(to_server), Some(to_client)) => Ok(Self { to_server, to_client }),
-            _ => Err(format!("expected {expected}")),
-        }
-    }
-}
-
-fn burst(text: &str) -> Result<f64, String> {
-    let length = f64::from_str(text).ok().filter(|length| (1.0..=1000.0).contains(length));
-    length.ok_or_else(|| "expected datagrams from 1 to 1000".into())
 }
 
 /// `off`, `auto`, `10+2`.
@@ -474,16 +420,12 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_pairs() {
+    fn sizes() {
         assert_eq!(size("64MiB"), Ok(64 << 20));
         assert_eq!(size("10 MB"), Ok(10_000_000));
         assert_eq!(size("1500"), Ok(1500));
         assert!(size("many").is_err());
         assert!(size("99999999999999GiB").is_err());
-        assert_eq!(Both::percent("2"), Ok(Both { to_server: 2.0, to_client: 2.0 }));
-        assert_eq!(Both::percent("0, 5"), Ok(Both { to_server: 0.0, to_client: 5.0 }));
-        assert!(Both::percent("101").is_err());
-        assert!(Both::delay("-1").is_err());
     }
 
     #[test]
@@ -513,9 +455,6 @@ mod tests {
         for wrong in ["", "on", "10", "10+0", "0+1", "65+1", "1+33", "1+2+3", "-1+2"] {
             assert!(correction(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(burst("3"), Ok(3.0));
-        assert!(burst("0.5").is_err());
-        assert_eq!(Both::round_trip("30"), Ok(Both { to_server: 15.0, to_client: 15.0 }));
         assert!(Args::try_parse_from(["jsp", "demo", "--rtt", "10", "--delay", "5"]).is_err());
         let of = |options: &[&str]| {
             let args = Args::try_parse_from([&["jsp", "demo"], options].concat()).expect("sound");

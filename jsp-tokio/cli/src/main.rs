@@ -9,6 +9,7 @@ mod failure;
 mod files;
 mod keys;
 mod net;
+mod network;
 mod perf;
 mod ping;
 mod proxy;

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use jsp_tokio::{AppCode, Connection, RecvStream, SendStream, Stream};
 use tokio::io::AsyncReadExt;
 
+use crate::address::Target;
 use crate::args::{PerfClient, PerfServer};
 use crate::effects;
-use crate::failure::{Failure, Result};
+use crate::failure::{Context, Failure, Result};
 use crate::net;
+use crate::proxy::Proxy;
 use crate::stats::Times;
 use crate::term::{BOLD, Progress, RESET, bytes, duration, rate, say, tell};
 
@@ -97,7 +99,12 @@ async fn bulk(mut to: SendStream, mut from: RecvStream) -> Result<()> {
 
 pub(crate) async fn client(args: &PerfClient) -> Result<()> {
     refuse_debug(args.allow_debug)?;
-    let (_endpoint, connection) = net::connect(&args.target, &args.trust, args.transport, net::PERF).await?;
+    let proxy = impaired(args).await?;
+    let target = match &proxy {
+        Some(proxy) => Target { host: proxy.address.to_string(), key: args.target.key.clone() },
+        None => args.target.clone(),
+    };
+    let (_endpoint, connection) = net::connect(&target, &args.trust, args.transport, net::PERF).await?;
     tell!("connected to {}", net::describe(&connection));
     let (mut to, mut from) = connection.open_bi().await?;
     to.write_all(b"i").await?;
@@ -138,6 +145,24 @@ pub(crate) async fn client(args: &PerfClient) -> Result<()> {
     }
     let _ = connection.close(AppCode::ZERO, b"").await;
     Ok(())
+}
+
+/// A proxy in front of the server, if the network is to be bad.
+async fn impaired(args: &PerfClient) -> Result<Option<Proxy>> {
+    if !args.network.is_given() {
+        return Ok(None);
+    }
+    let host = &args.target.host;
+    let mut found = tokio::net::lookup_host(host).await.context(|| format!("cannot find {host}"))?;
+    // Elsewhere the proxy's address would vouch for a server that nothing is known of.
+    let local = found.find(|address| address.is_ipv4() && address.ip().is_loopback());
+    let server = local.ok_or_else(|| {
+        Failure::usage("a bad network can only be made on this machine: the server's address must be 127.0.0.1")
+    })?;
+    let [there, back] = args.network.impairments();
+    let proxy = Proxy::start(server, there, back, args.network.seed)?;
+    say!("network    a proxy {}", args.network.described());
+    Ok(Some(proxy))
 }
 
 fn pace(size: u64, time: Duration) -> String {

@@ -349,6 +349,13 @@ fn perf_measures_release_builds_only() {
     assert_eq!(code, 0, "{error}");
     assert_eq!(out.contains("DEBUG BUILD"), cfg!(debug_assertions));
     assert!(["handshake", "latency", "upload", "download"].iter().all(|part| out.contains(part)), "{out}");
+    let bad = ["--allow-debug", "--loss", "5", "--rtt", "10", "--fec", "10+2"];
+    let (code, out, error) = run(&[&small[..], &bad].concat());
+    assert_eq!(code, 0, "{error}");
+    let parts =
+        ["a proxy loses 5 % each way and delays by 5 ms each way", "packets repaired by the other side", "time saved"];
+    assert!(parts.iter().all(|part| out.contains(part)), "{out}");
+    assert_eq!(run(&["perf", "client", "192.0.2.1:1", "--allow-debug", "--loss", "5"]).0, 2, "only on this machine");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::args::Demo;
 use crate::failure::{Context, Failure, Result};
-use crate::proxy::{Impairment, Proxy};
+use crate::proxy::Proxy;
 use crate::term::{Progress, duration, say};
 use crate::transfer::{self, Header, Receipt};
 use crate::{keys, net};
@@ -24,6 +24,9 @@ use messages::Tally;
 
 /// The file is less urgent than the messages.
 const FILE_PRIORITY: u8 = 64;
+/// The usual network: percent of the datagrams lost, and milliseconds of delay, each way.
+const LOSS: f64 = 2.0;
+const DELAY: f64 = 20.0;
 /// How long stragglers may take when the file has crossed.
 const STRAGGLERS: Duration = Duration::from_secs(20);
 
@@ -41,8 +44,8 @@ pub(crate) async fn demo(args: &Demo) -> Result<()> {
             }
             None => {
                 let (name, content) = match args.transport.compress {
-                    true => ("generated words", Generated::words(args.seed)),
-                    false => ("generated content", Generated::new(args.seed)),
+                    true => ("generated words", Generated::words(args.network.seed)),
+                    false => ("generated content", Generated::new(args.network.seed)),
                 };
                 run(args, Header { name: name.into(), size: args.size }, content).await
             }
@@ -61,9 +64,10 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let server =
         Endpoint::bind("127.0.0.1:0", net::server_config(args.transport.handling(), key, &[net::FILE]).build()?)
             .await?;
-    let (there, back) = impairments(args);
-    let proxy = Proxy::start(server.local_address(), there, back, args.seed)?;
-    say!("{}", report::scene(args, &header));
+    let network = args.network.or(LOSS, DELAY);
+    let [there, back] = network.impairments();
+    let proxy = Proxy::start(server.local_address(), there, back, network.seed)?;
+    say!("{}", report::scene(args, network, &header));
     if cfg!(debug_assertions) {
         say!("debug build: it is slower than the library is");
     }
@@ -88,20 +92,6 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let (received, corrected) = received.map_err(|error| Failure::new(format!("the server failed: {error}")))??;
     tokio::join!(client.shutdown(), server.shutdown());
     report::Findings { size: header.size, sent, received, time, tally: &tally, stats, corrected, proxied }.print()
-}
-
-fn impairments(args: &Demo) -> (Impairment, Impairment) {
-    let one = |loss: f64, delay: f64, rate: Option<f64>| Impairment {
-        loss: loss / 100.0,
-        burst: args.burst,
-        delay: Duration::from_secs_f64(delay / 1000.0),
-        rate: rate.map(|mbit| mbit * 125_000.0),
-    };
-    let delay = args.rtt.unwrap_or(args.delay);
-    (
-        one(args.loss.to_server, delay.to_server, args.rate.map(|rate| rate.to_server)),
-        one(args.loss.to_client, delay.to_client, args.rate.map(|rate| rate.to_client)),
-    )
 }
 
 /// The client: the file, and the messages beside it. Gives what the sender knows, and how long the file took, from its

@@ -8,6 +8,7 @@ use super::messages::{DEADLINE, EVERY, MODES, Mode, SIZE, Tally};
 use crate::args::Demo;
 use crate::effects;
 use crate::failure::{Failure, Result};
+use crate::network::Network;
 use crate::proxy::Counts;
 use crate::term::{BOLD, GREEN, RESET, bytes, duration, printable, rate, say};
 use crate::transfer::{Header, Receipt, hex};
@@ -15,27 +16,16 @@ use crate::transfer::{Header, Receipt, hex};
 pub(super) const KEY_EXCHANGE: &str = "X-Wing (X25519 + ML-KEM-768), ChaCha20-Poly1305";
 
 /// What is about to happen.
-pub(super) fn scene(args: &Demo, header: &Header) -> String {
-    let both = |to_server: f64, to_client: f64, unit: &str| match to_server == to_client {
-        true => format!("{to_server} {unit} each way"),
-        false => format!("{to_server} {unit} to the server and {to_client} {unit} to the client"),
-    };
-    let rate = args.rate.map(|rate| format!(", at most {}", both(rate.to_server, rate.to_client, "Mbit/s")));
-    let delay = args.rtt.unwrap_or(args.delay);
-    let bursts = args.burst.map(|burst| format!(", {burst} in a row on average,"));
+pub(super) fn scene(args: &Demo, network: Network, header: &Header) -> String {
     let handling = args.transport.described().map(|said| format!("\nsettings     {said}"));
     format!(
         "demo         {}, {}, over UDP on the loopback address\n\
-         network      a proxy loses {}{} and delays by {}{}; seed {}\n\
+         network      a proxy {}\n\
          congestion   {}{}\n\
          messages     {SIZE} bytes in each of 3 modes every {}, wanted within {}",
         printable(&header.name),
         bytes(header.size),
-        both(args.loss.to_server, args.loss.to_client, "%"),
-        bursts.unwrap_or_default(),
-        both(delay.to_server, delay.to_client, "ms"),
-        rate.unwrap_or_default(),
-        args.seed,
+        network.described(),
         args.transport,
         handling.unwrap_or_default(),
         duration(EVERY),
