@@ -2,8 +2,10 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use jsp::*;
 
@@ -58,6 +60,11 @@ impl Server {
 
     /// Echoes what one client sends until it closes, and gives the number of messages.
     fn echo(&self) -> JoinHandle<usize> {
+        self.counted_echo(Arc::default())
+    }
+
+    /// `echoed` tells how many messages were sent back so far.
+    fn counted_echo(&self, echoed: Arc<AtomicUsize>) -> JoinHandle<usize> {
         let listener = Shared(self.handle.0);
         thread::spawn(move || {
             let listener = listener;
@@ -73,6 +80,7 @@ impl Server {
                         let error = connection.try_send(stream, &message);
                         assert!(error == JSP_ERROR_OK || error == JSP_ERROR_PEER_CLOSED, "{}", words(error));
                         count += 1;
+                        echoed.store(count, Ordering::Relaxed);
                     }
                     Err(JSP_ERROR_PEER_CLOSED) => return count,
                     Err(error) => panic!("{}", words(error)),
@@ -215,18 +223,26 @@ fn both_sides_have_one_session_id() {
 
 #[test]
 fn a_program_that_never_receives_is_not_held_back() {
+    // More than windows, buffers and the inbox hold: with somebody held back it would never all come back.
+    const MANY: usize = 20_000;
     let server = Server::start();
-    let echo = server.echo();
+    let echoed = Arc::default();
+    let echo = server.counted_echo(Arc::clone(&echoed));
     let client = Connection::to(&server.address);
     let message = [7; 1000];
-    for _ in 0..10_000 {
+    for _ in 0..MANY {
         client.send(client.open(1, JSP_DELIVERY_MODE_RELIABLE), &message);
+    }
+    let begun = Instant::now();
+    while echoed.load(Ordering::Relaxed) < MANY {
+        assert!(begun.elapsed() < Duration::from_millis(PATIENCE as u64), "the echo is held back");
+        thread::sleep(Duration::from_millis(1));
     }
     // Once it does receive it is told, and then nothing is lost any more.
     assert_eq!(client.recv(PATIENCE), Err(JSP_ERROR_DISCARDED));
     assert_eq!(client.recv(PATIENCE).map(|(_, message)| message), Ok(message.to_vec()));
     assert_eq!(client.close(), JSP_ERROR_OK);
-    assert_eq!(echo.join().expect("no panic"), 10_000);
+    assert_eq!(echo.join().expect("no panic"), MANY);
 }
 
 #[test]
