@@ -354,7 +354,7 @@ impl ConfigBuilder {
     }
 
     /// Whether peers may send compressed data; they do on streams for which they ask for
-    /// [`Compression`](crate::Compression). It is expanded when it is read: a message to at most
+    /// [`Compression`]. It is expanded when it is read: a message to at most
     /// [`max_message_size`](Self::max_message_size), bytes in blocks of at most 64 KiB. At most 255 bytes come of each
     /// byte received: a peer can make a reader do that much more work. Default: no.
     pub fn accept_compressed(mut self, accept: bool) -> Self {
@@ -410,7 +410,7 @@ impl ConfigBuilder {
     }
 
     /// Compression of streams that have no setting of their own; mind the warning at
-    /// [`Compression`](crate::Compression). Default: [`Compression::Off`].
+    /// [`Compression`]. Default: [`Compression::Off`].
     pub fn compression(mut self, compression: Compression) -> Self {
         self.config.transport.policy.compression = compression;
         self

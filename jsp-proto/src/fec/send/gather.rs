@@ -141,12 +141,14 @@ impl Sender {
         let Some(block) = self.blocks.get_mut(index) else { return };
         block.closed = true;
         let len = if parity == 0 { None } else { self.encoder.encode(&block.sources, class, &mut bytes) };
+        let mut sources = core::mem::replace(&mut block.sources, Sources::new());
         if let Some(len) = len {
             block.planned = parity as u8;
             block.symbols = Symbols { bytes, len, class };
             self.unsent.push_back(id);
+        } else {
+            self.keep_symbols(bytes);
         }
-        let mut sources = core::mem::replace(&mut block.sources, Sources::new());
         if self.spare_sources.len() < SPARE_SOURCES {
             sources.clear();
             self.spare_sources.push(sources);
