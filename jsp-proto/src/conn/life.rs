@@ -341,15 +341,13 @@ impl Connection {
         }
         self.streams.on_timeout(now);
         self.rest_fec(now);
-        if let Some(secure) = &mut self.secure
-            && secure.recovery.rest_at().is_some_and(|at| now >= at)
-        {
-            secure.recovery.rest();
-        }
-        if let Some(secure) = &mut self.secure
-            && secure.fec_tx.rest_at().is_some_and(|at| now >= at)
-        {
-            secure.fec_tx.rest();
+        if let Some(secure) = &mut self.secure {
+            if secure.recovery.rest_at().is_some_and(|at| now >= at) {
+                secure.recovery.rest();
+            }
+            if secure.fec_tx.rest_at().is_some_and(|at| now >= at) {
+                secure.fec_tx.rest();
+            }
         }
         if self.path.allows(u64::from(self.stats.datagram_size)) {
             self.on_loss_timeout(now);

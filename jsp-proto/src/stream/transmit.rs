@@ -74,11 +74,8 @@ impl Streams {
         sink: &mut dyn FnMut(StreamRecord),
     ) -> Result<(), PacketFull> {
         while let Some(key) = self.sched.front_lost(band) {
-            let Some(stream) = self.slab.get_mut(key) else {
-                self.sched.forget(key);
-                continue;
-            };
-            let Some(half) = &mut stream.send else {
+            let stream = self.slab.get_mut(key);
+            let Some((half, own)) = stream.and_then(|stream| Some((stream.send.as_mut()?, stream.own))) else {
                 self.sched.forget(key);
                 continue;
             };
@@ -91,11 +88,8 @@ impl Streams {
             });
             self.retransmitted += repeated;
             if matches!(wrote, Wrote::Frame(_)) {
-                self.wish.add(
-                    stream.own.fec.unwrap_or(self.policy.fec),
-                    half.urgency.again,
-                    half.urgency.patience(self.now),
-                );
+                let fec = own.fec.unwrap_or(self.policy.fec);
+                self.wish.add(fec, half.urgency.again, half.urgency.patience(self.now));
             }
             self.settle(key);
             if wrote == Wrote::Full {

@@ -137,8 +137,8 @@ impl Sender {
             if count == 1 || parity == 1 { 1 } else { class_for(parity, !wish.once || wish.patience < u64::MAX) };
         self.stats.block_parity = parity as u8;
         let mut bytes = self.spare_symbols.pop().unwrap_or_default();
-        let Some(index) = id.checked_sub(self.base).and_then(|index| usize::try_from(index).ok()) else { return };
-        let Some(block) = self.blocks.get_mut(index) else { return };
+        let Some(place) = self.place(id) else { return };
+        let Some(block) = self.blocks.get_mut(place) else { return };
         block.closed = true;
         let len = if parity == 0 { None } else { self.encoder.encode(&block.sources, class, &mut bytes) };
         let mut sources = core::mem::replace(&mut block.sources, Sources::new());

@@ -227,12 +227,18 @@ impl Sender {
         Some(SourceRecord { block: id, pn })
     }
 
+    /// Where a block stands among the remembered ones.
+    fn place(&self, id: u64) -> Option<usize> {
+        usize::try_from(id.checked_sub(self.base)?).ok()
+    }
+
     fn block(&self, id: u64) -> Option<&Block> {
-        self.blocks.get(usize::try_from(id.checked_sub(self.base)?).ok()?)
+        self.blocks.get(self.place(id)?)
     }
 
     fn block_mut(&mut self, id: u64) -> Option<&mut Block> {
-        self.blocks.get_mut(usize::try_from(id.checked_sub(self.base)?).ok()?)
+        let place = self.place(id)?;
+        self.blocks.get_mut(place)
     }
 
     /// There is parity to send. It goes before everything else: the sooner it is there the sooner it repairs, and parity

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::block::{Block, Verdict};
 use super::{Conditions, LANES, ParityRecord, REST, Sender, SourceRecord};
 use crate::fec::code::Encoder;
-use crate::time::{Instant, nanos};
+use crate::time::{Instant, earliest, nanos};
 
 /// Repair is waited for at least this long once all parity is decided, nanoseconds.
 const MIN_VERDICT: u64 = 5_000_000;
@@ -74,8 +74,8 @@ impl Sender {
     }
 
     fn release(&mut self, id: u64) {
-        let Some(index) = id.checked_sub(self.base).and_then(|index| usize::try_from(index).ok()) else { return };
-        let Some(block) = self.blocks.get_mut(index) else { return };
+        let Some(place) = self.place(id) else { return };
+        let Some(block) = self.blocks.get_mut(place) else { return };
         let (released, stats) = (&mut self.released, &mut self.stats);
         self.holding -= usize::from(block.is_holding());
         block.release(|pn| {
@@ -106,7 +106,7 @@ impl Sender {
         }
     }
 
-    /// Forgets blocks at the front that are over, and frees the memory of others that are.
+    /// Forgets blocks at the front that are over.
     pub(super) fn forget_settled(&mut self) {
         while self.blocks.front().is_some_and(Block::is_over) {
             self.drop_front();
@@ -145,10 +145,7 @@ impl Sender {
             return closing;
         }
         let held = self.blocks.iter().filter(|block| block.is_holding()).filter_map(|block| block.hold_until).min();
-        match (closing, held) {
-            (Some(closing), Some(held)) => Some(closing.min(held)),
-            (closing, held) => closing.or(held),
-        }
+        earliest(closing, held)
     }
 
     /// Closes blocks whose time is over and gives up repairs that are overdue.
