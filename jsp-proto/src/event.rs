@@ -53,6 +53,9 @@ pub enum Event {
     },
     /// After `OpenError::Limit`: streams of this type may be opened again.
     StreamsAvailable(StreamType),
+    /// The connection goes over another path now, and this path has proven to work: [`Conn::path`](crate::Conn::path). A
+    /// server's peer has moved; a client has [moved](crate::Conn::migrate).
+    PathChanged,
     /// The connection is over; [`Conn::close_reason`](crate::Conn::close_reason) says why. Data received before stays
     /// readable until it is read or the connection is [discarded](crate::Conn::discard).
     Closed,

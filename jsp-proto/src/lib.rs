@@ -164,10 +164,10 @@ mod endpoint;
 mod event;
 
 pub use config::{
-    AcceptPolicy, ClientAuth, ClientConfig, ClientConfigError, Compression, Config, ConfigBuilder, ConfigError,
-    Congestion, Fec, KemJobs, KeyFetch, Network, RetryPolicy, Shard, Trust,
+    AcceptPolicy, AddressFilter, ClientAuth, ClientConfig, ClientConfigError, Compression, Config, ConfigBuilder,
+    ConfigError, Congestion, Fec, KemJobs, KeyFetch, Network, RetryPolicy, Shard, Trust,
 };
-pub use conn::{ConnectError, Path, Wake};
+pub use conn::{ConnectError, MigrateError, Path, Wake};
 pub use crypto::{InvalidKey, KeyId, KeyIdError, PublicKey, SecretKey};
 pub use ecn::Ecn;
 pub use endpoint::{

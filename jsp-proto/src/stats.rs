@@ -61,6 +61,8 @@ drop_reasons! {
     TooOld = "too_old",
     /// The key phase is not one this connection uses.
     KeyPhase = "key_phase",
+    /// From an address that the connection does not use and its peer may not move to.
+    Address = "address",
     /// A bound on gaps or partial messages was reached; the peer will send the data again.
     Refused = "refused",
     /// The connection is closed or closing.
@@ -207,6 +209,10 @@ pub struct ConnStats {
     /// Received packets with nothing but PING and PADDING, beyond the
     /// [bound](crate::config::bounds::EMPTY_PACKETS_PER_SECOND) up to which they are answered at once.
     pub empty_packets_over_bound: u64,
+    /// Changes of the path, back and forth included.
+    pub path_changes: u64,
+    /// Packets of the peer from elsewhere that this side did not follow, because it moves too often.
+    pub path_switches_refused: u64,
     /// The largest datagram sent on the path, in bytes of UDP payload.
     pub datagram_size: u16,
     /// Time from the first datagram of the handshake until it was complete on this side; `None` before.

@@ -152,6 +152,13 @@ impl Sim {
         self.net.trace.note(self.now, format_args!("{node} is {public} now"), &[]);
     }
 
+    /// Gives a host another address of its own, as when it enters another network. Its endpoint has to be told, with
+    /// [`Endpoint::rebind`] or `Conn::migrate`.
+    pub fn readdress(&mut self, node: NodeId, address: SocketAddr) {
+        self.rebind(node, address);
+        self.nodes[node.index()].address = address;
+    }
+
     /// The endpoint of a host.
     ///
     /// # Panics

@@ -30,7 +30,13 @@
 //! | acknowledgement of an unsent or skipped packet | 0 | closed with PROTOCOL_VIOLATION |
 //! | [`EMPTY_PACKETS_PER_SECOND`] | 100 | acknowledged only after the delay, and counted |
 //! | acknowledgements at once on request | 1 per eighth of a round trip | acknowledged as usual |
-//! | answers to path challenges | 1 pending | the latest challenge is answered |
+//! | paths of a connection | [`PATHS`]: 4 | the one longest unused is forgotten |
+//! | proofs asked of a path | [`PATH_CHALLENGES`]: 3 | path given up; with none left, idle timeout |
+//! | answers to path challenges | 1 pending per path, [`PATH_RESPONSES_PER_SECOND`] | the latest challenge is answered |
+//! | changes of path by the peer | [`PATH_SWITCHES_PER_SECOND`], [`PATH_SWITCH_BURST`]; [`Bounds::path_switches_per_second`] per endpoint | its packets count, answers go where they went |
+//! | connection ids of the peer | [`ACTIVE_CIDS`]: 4; numbers in [`CID_GAPS`] runs | closed with CID_LIMIT |
+//! | connection ids given up, not acknowledged | [`PENDING_RETIRED_CIDS`]: 12 | closed with CID_LIMIT |
+//! | connection ids given to the peer | [`SPARE_CIDS`] spare, [`NEW_CIDS_PER_SECOND`], [`NEW_CID_BURST`] at once | given later |
 //! | sent packets remembered | 65,536 | sending waits |
 //! | skipped packet numbers remembered | 64, about one per window | oldest forgotten |
 //! | wait between probes | 3 s, or twice the probe timeout if longer | stops doubling |
@@ -105,6 +111,28 @@ pub const FEC_DECODES_PER_SECOND: u32 = 200;
 pub const FEC_DECODE_BURST: u32 = 20;
 /// Repaired packets that make no sense.
 pub const FEC_MALFORMED: u64 = 3;
+/// Connection ids of the peer that are kept, in use and spare.
+pub const ACTIVE_CIDS: usize = 4;
+/// Spare connection ids that a peer is given, if it keeps as many.
+pub const SPARE_CIDS: usize = 2;
+/// Connection ids given to a peer per second, however many it gives up.
+pub const NEW_CIDS_PER_SECOND: u32 = 4;
+/// The same at once.
+pub const NEW_CID_BURST: u32 = 16;
+/// Runs of connection id numbers that a peer may leave gaps between.
+pub const CID_GAPS: usize = 16;
+/// Connection ids given up that the peer has not taken note of.
+pub const PENDING_RETIRED_CIDS: usize = 3 * ACTIVE_CIDS;
+/// Paths of a connection: the one in use, the one to fall back to, and those that are being tried.
+pub const PATHS: usize = 4;
+/// Times that a path is asked whether it works before it is given up.
+pub const PATH_CHALLENGES: u8 = 3;
+/// Answers to path challenges per second and connection; as many at once.
+pub const PATH_RESPONSES_PER_SECOND: u32 = 16;
+/// Changes of a connection's path by its peer per second.
+pub const PATH_SWITCHES_PER_SECOND: u32 = 2;
+/// The same at once.
+pub const PATH_SWITCH_BURST: u32 = 8;
 /// Default maximum of the connection's receive window.
 pub const MAX_RECEIVE_WINDOW: u64 = 24 << 20;
 /// Default maximum of one stream's receive window.
@@ -156,6 +184,8 @@ pub struct Bounds {
     pub stateless_queue: usize,
     /// Clients the program has not decided about.
     pub undecided: usize,
+    /// Changes of path by peers per second, over all connections; as many at once.
+    pub path_switches_per_second: u32,
 }
 
 impl Default for Bounds {
@@ -177,6 +207,7 @@ impl Default for Bounds {
             decode_burst: 100,
             stateless_queue: 256,
             undecided: 256,
+            path_switches_per_second: 1000,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every setting has a unit, a default and a consequence; [`ConfigBuilder::build`] checks them together. A bound that a
 //! peer can press against is listed in [`bounds`].
 
+mod addresses;
 pub mod bounds;
 mod client;
 mod policy;
@@ -15,6 +16,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+pub use addresses::AddressFilter;
+pub(crate) use addresses::names_one;
 pub use client::{ClientConfig, ClientConfigError, Trust};
 pub use policy::{Compression, Fec, Network};
 pub(crate) use policy::{Policy, Wish};
@@ -164,7 +167,7 @@ impl Default for Transport {
 ///
 /// `Config::default()` makes an endpoint that only connects. With a [`server_key`](ConfigBuilder::server_key) it also
 /// accepts.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Config {
     pub(crate) transport: Transport,
     pub(crate) server_key: Option<Arc<SecretKey>>,
@@ -178,7 +181,31 @@ pub struct Config {
     pub(crate) token_key: Option<[u8; 32]>,
     pub(crate) reset_key: Option<[u8; 32]>,
     pub(crate) shard: Option<Shard>,
+    pub(crate) address_filter: AddressFilter,
+    pub(crate) allow_migration: bool,
     pub(crate) bounds: bounds::Bounds,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            transport: Transport::default(),
+            server_key: None,
+            key_fetch: KeyFetch::default(),
+            retry: RetryPolicy::default(),
+            accept: AcceptPolicy::default(),
+            client_auth: ClientAuth::default(),
+            protocols: Vec::new(),
+            kem_jobs: KemJobs::default(),
+            unix_time_at_origin: 0,
+            token_key: None,
+            reset_key: None,
+            shard: None,
+            address_filter: AddressFilter::default(),
+            allow_migration: true,
+            bounds: bounds::Bounds::default(),
+        }
+    }
 }
 
 impl fmt::Debug for Config {

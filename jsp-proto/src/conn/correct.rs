@@ -52,12 +52,13 @@ impl Secure {
 impl Connection {
     /// The peer has repaired packets.
     pub(super) fn on_recovered(&mut self, now: Instant, ranges: &AckRanges<'_>) -> Result<(), Violation> {
-        let Self { secure: Some(secure), streams, control, .. } = self else { return Ok(()) };
+        let Self { secure: Some(secure), streams, control, cids, .. } = self else { return Ok(()) };
         let conditions = conditions(now, &secure.recovery);
         let fec = &mut secure.fec_tx;
         let result = secure.recovery.on_repaired(now, ranges, &mut |fate, record: &Record| match (fate, record) {
             (Fate::Repaired, Record::Stream(record)) => streams.on_acked(now, record),
             (Fate::Repaired, Record::Control(record)) => control.on_acked(*record),
+            (Fate::Repaired, Record::Cid(record)) => cids.on_acked(*record),
             (Fate::Repaired, Record::Source(record)) => fec.on_source_repaired(*record),
             (Fate::Held, Record::Source(record)) => fec.on_source_lost(&conditions, *record),
             _ => {}
@@ -70,12 +71,13 @@ impl Connection {
 
     /// Treats as lost what is not waited for any more.
     pub(super) fn give_up_repairs(&mut self, now: Instant) {
-        let Self { secure: Some(secure), streams, control, .. } = self else { return };
+        let Self { secure: Some(secure), streams, control, cids, .. } = self else { return };
         let context = LossContext { now, srtt: secure.recovery.srtt() };
         while let Some(pn) = secure.fec_tx.next_released() {
             secure.recovery.release(pn, &mut |_, record: &Record| match record {
                 Record::Stream(record) => streams.on_lost(context, record),
                 Record::Control(record) => control.on_lost(*record),
+                Record::Cid(record) => cids.on_lost(*record),
                 _ => {}
             });
         }

@@ -4,7 +4,9 @@
 use super::close::{Answer, Farewell, Life, Linger};
 use super::correct::conditions;
 use super::handshake::client::Step;
+use super::migrate::Arrival;
 use super::{Connection, Record, Wake, detached};
+use crate::bucket::Bucket;
 use crate::crypto::{Established, KeyId};
 use crate::error::{AppCode, Violation};
 use crate::event::{ConnectionError, Event};
@@ -30,7 +32,7 @@ impl Connection {
             return Err(DropReason::Unexpected);
         };
         let step = client.on_datagram(now, &header, packet, &mut self.rng);
-        self.path.on_received(packet.len() as u64);
+        self.paths.in_use_mut().on_received(packet.len() as u64);
         match step {
             Step::Dropped(reason) => return Err(reason),
             Step::Progress => {}
@@ -45,7 +47,7 @@ impl Connection {
     /// Client: the server has proven its key, and there are keys for packets.
     fn establish(&mut self, now: Instant, header: &LongHeader<'_>, established: Established) {
         let Some(client) = self.client.take() else { return };
-        self.remote_cid = header.scid;
+        self.paths.in_use_mut().cid = Some(self.cids.remote.start(header.scid));
         self.params_due = Some(client.patience());
         self.peer_key = client.server_key_id();
         self.secure = Some(self.secure_from(now, &established.secrets, client.rtt_sample(now)));
@@ -58,7 +60,10 @@ impl Connection {
         self.control.send_ping();
         for mut datagram in core::mem::take(&mut self.early) {
             // What fails here was forged or broken, and was counted as received already.
-            let _ = self.handle_packet(now, crate::Ecn::NotEct, &mut datagram);
+            let mut switches = Bucket::new(now, 0, 0);
+            let path = self.paths.in_use().path;
+            let arrival = Arrival { path, ecn: crate::Ecn::NotEct, switches: &mut switches };
+            let _ = self.handle_packet(now, arrival, &mut datagram);
         }
     }
 
@@ -67,8 +72,9 @@ impl Connection {
         if self.server.take().is_none() {
             return;
         }
-        self.path.validate();
+        self.paths.in_use_mut().prove();
         self.confirmed = true;
+        self.supply_cids();
         self.stats.handshake_time = Some(now - self.started);
         self.events.push_back(Event::Connected);
         if self.authenticates {
@@ -82,6 +88,7 @@ impl Connection {
     pub(super) fn confirm_as_client(&mut self) {
         if self.side == Side::Client && !self.confirmed {
             self.confirmed = true;
+            self.supply_cids();
             // The server's parameters may still be on their way; `Connected` comes first.
             if self.params_due.is_none() {
                 self.events.push_back(Event::HandshakeConfirmed);
@@ -92,7 +99,7 @@ impl Connection {
     /// Server: a duplicate of the client's first message came in.
     pub(crate) fn on_repeated_hello(&mut self, now: Instant, bytes: u64) {
         if let Some(server) = &mut self.server {
-            self.path.on_received(bytes);
+            self.paths.in_use_mut().on_received(bytes);
             server.repeat(now);
         }
     }
@@ -174,7 +181,7 @@ impl Connection {
         self.life = Life::Closing { farewell, answer: Answer::first() };
         self.stop(now);
         self.repeat_at = self.secure.as_ref().map(|secure| now + secure.recovery.pto_base());
-        if !self.path.allows(u64::from(self.stats.datagram_size)) {
+        if !self.paths.in_use().allows(u64::from(self.stats.datagram_size)) {
             self.tell_closed();
         }
     }
@@ -286,13 +293,15 @@ impl Connection {
         consider(self.params_due.map(|(deadline, _)| deadline), Wake::Handshake);
         if let Some(secure) = &self.secure {
             // What the address limit holds back is not lost yet, and a probe could not be sent either.
-            if self.path.allows(u64::from(self.stats.datagram_size)) {
+            if self.paths.in_use().allows(u64::from(self.stats.datagram_size)) {
                 consider(secure.recovery.deadline(), Wake::Loss);
                 consider(secure.acks.deadline().filter(|_| secure.recovery.has_room()), Wake::Ack);
                 consider(self.paced_until, Wake::Pacing);
                 consider(secure.fec_tx.deadline(), Wake::Correction);
             }
             consider(self.idle_deadline(), Wake::Idle);
+            consider(self.paths.deadline(), Wake::Path);
+            consider(self.lull_deadline(), Wake::Path);
             consider(secure.recovery.rest_at(), Wake::Rest);
             consider(secure.fec_tx.rest_at(), Wake::Rest);
             consider(secure.fec_rx.as_ref().and_then(|fec| fec.deadline()), Wake::Rest);
@@ -339,6 +348,8 @@ impl Connection {
         if self.paced_until.is_some_and(|at| now >= at) {
             self.paced_until = None;
         }
+        self.on_path_timeout(now);
+        self.on_lull(now);
         self.streams.on_timeout(now);
         self.rest_fec(now);
         if let Some(secure) = &mut self.secure {
@@ -349,7 +360,7 @@ impl Connection {
                 secure.fec_tx.rest();
             }
         }
-        if self.path.allows(u64::from(self.stats.datagram_size)) {
+        if self.paths.in_use().allows(u64::from(self.stats.datagram_size)) {
             self.on_loss_timeout(now);
             self.on_correction_timeout(now);
         }
@@ -363,7 +374,7 @@ impl Connection {
     }
 
     fn on_loss_timeout(&mut self, now: Instant) {
-        let Self { secure: Some(secure), streams, control, .. } = self else { return };
+        let Self { secure: Some(secure), streams, control, cids, .. } = self else { return };
         let context = LossContext { now, srtt: secure.recovery.srtt() };
         let conditions = conditions(now, &secure.recovery);
         let fec = &mut secure.fec_tx;
@@ -371,6 +382,7 @@ impl Connection {
             (Fate::Lost, Record::Stream(record)) => streams.on_lost(context, record),
             (Fate::Probe, Record::Stream(record)) => streams.on_probe(context, record),
             (Fate::Lost | Fate::Probe, Record::Control(record)) => control.on_lost(*record),
+            (Fate::Lost | Fate::Probe, Record::Cid(record)) => cids.on_lost(*record),
             (Fate::Held, Record::Source(record)) => fec.on_source_lost(&conditions, *record),
             (Fate::Lost, Record::Parity(record)) => fec.on_parity(&conditions, *record, false),
             _ => {}

@@ -4,12 +4,15 @@
 //! the parts for frames and seals them, [`life`] moves the connection from its first datagram to its last. The endpoint
 //! above knows addresses and connection ids of everybody; a connection knows only its own.
 
+mod cids;
 mod close;
 mod control;
 mod correct;
 pub(crate) mod handshake;
 mod life;
+mod migrate;
 mod path;
+mod probe;
 mod repair;
 mod report;
 mod rx;
@@ -24,14 +27,19 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub(crate) use cids::Issued;
+use cids::{CidRecord, Cids, LocalCids, RemoteCids};
 use close::{Life, Linger};
 use control::{Control, ControlRecord};
 use handshake::client::ClientHandshake;
 pub use handshake::client::ConnectError;
 use handshake::hello;
 use handshake::server::ServerHandshake;
+pub(crate) use migrate::Arrival;
+pub use migrate::MigrateError;
 pub use path::Path;
-use path::PathState;
+use path::{PathState, Paths};
+use probe::Lull;
 use secure::Secure;
 pub(crate) use tx::Sent;
 
@@ -47,6 +55,7 @@ use crate::stats::ConnStats;
 use crate::stream::{Limits, Pressure, StreamRecord, Streams};
 use crate::time::Instant;
 use crate::wire::header::LongHeader;
+use crate::wire::params::FLAG_NO_MIGRATION;
 use crate::wire::{Cid, Params, Side};
 
 /// What one frame of a sent packet carried, for the part that wrote it.
@@ -55,6 +64,7 @@ pub(crate) enum Record {
     Ack(AckRecord),
     Stream(StreamRecord),
     Control(ControlRecord),
+    Cid(CidRecord),
     Source(fec::SourceRecord),
     Parity(fec::ParityRecord),
 }
@@ -84,6 +94,8 @@ pub enum Wake {
     Idle,
     /// Memory of a burst that is over goes back.
     Rest,
+    /// A path has not proved yet that it works.
+    Path,
     /// A closing connection is over.
     Close,
     /// Bookkeeping of the endpoint: lifetimes of half-open clients.
@@ -115,9 +127,16 @@ pub(crate) struct Connection {
     config: Arc<Config>,
     life: Life,
     confirmed: bool,
-    path: PathState,
-    local_cid: Cid,
-    remote_cid: Cid,
+    paths: Paths,
+    cids: Cids,
+    /// The id to which the peer addressed its latest packet, and the one in use when this side last followed it.
+    addressed: Cid,
+    followed_cid: Cid,
+    /// The client is to show the server from where it sends.
+    nudge: bool,
+    lull: Lull,
+    /// What the peer says of itself.
+    peer: Peer,
     client: Option<Box<ClientHandshake>>,
     server: Option<Box<ServerHandshake>>,
     secure: Option<Box<Secure>>,
@@ -152,6 +171,17 @@ pub(crate) struct Connection {
     started: Instant,
 }
 
+/// What the peer says of itself, as far as it is needed again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer {
+    /// The largest datagram it accepts.
+    max_datagram: u16,
+    /// How many connection ids it keeps; 0 until it has said so.
+    active_cid_limit: u64,
+    /// It wants its clients to stay where they are.
+    forbids_migration: bool,
+}
+
 /// Silence on a connection (RFC 9000 section 10.1).
 #[derive(Clone, Copy, Debug)]
 struct Idle {
@@ -174,8 +204,8 @@ impl Connection {
         let handshake = ClientHandshake::new(now, config, client, path.remote, &mut rng)?;
         let local_cid = handshake.scid();
         let control = Control::client();
-        let mut connection = Self::new(now, Side::Client, config, PathState::chosen(path), control, rng, hash);
-        connection.local_cid = local_cid;
+        let path = PathState::chosen(path);
+        let mut connection = Self::new(now, Side::Client, config, (path, local_cid), control, rng, hash);
         connection.offered = hello::protocol_list(&client.protocols).into_boxed_slice();
         connection.client = Some(Box::new(handshake));
         Ok(connection)
@@ -186,10 +216,9 @@ impl Connection {
         let (bytes, datagrams) = start.received;
         let path = PathState::unproven(start.path, bytes, datagrams, start.token);
         let control = Control::server(start.params);
-        let mut connection = Self::new(now, Side::Server, config, path, control, rng, hash);
+        let mut connection = Self::new(now, Side::Server, config, (path, start.local_cid), control, rng, hash);
         connection.life = Life::Open;
-        connection.local_cid = start.local_cid;
-        connection.remote_cid = start.remote_cid;
+        connection.paths.in_use_mut().cid = Some(connection.cids.remote.start(start.remote_cid));
         connection.protocol = start.protocol;
         connection.peer_key = start.client_key;
         connection.authenticates = start.authenticates;
@@ -206,7 +235,7 @@ impl Connection {
         now: Instant,
         side: Side,
         config: &Arc<Config>,
-        path: PathState,
+        (path, local_cid): (PathState, Cid),
         control: Control,
         rng: Drbg,
         hash: KeyedHash,
@@ -217,9 +246,13 @@ impl Connection {
             config: config.clone(),
             life: Life::Connecting,
             confirmed: false,
-            path,
-            local_cid: Cid::default(),
-            remote_cid: Cid::default(),
+            paths: Paths::new(now, side, path),
+            cids: Cids { local: LocalCids::new(now, local_cid), remote: RemoteCids::default() },
+            addressed: local_cid,
+            followed_cid: local_cid,
+            nudge: false,
+            lull: Lull::default(),
+            peer: Peer::default(),
             client: None,
             server: None,
             secure: None,
@@ -248,12 +281,45 @@ impl Connection {
         }
     }
 
-    pub(crate) fn local_cid(&self) -> Cid {
-        self.local_cid
+    /// The ids under which datagrams of this connection may come in.
+    pub(crate) fn local_cids(&self) -> impl Iterator<Item = Cid> + '_ {
+        self.cids.local.iter()
+    }
+
+    /// Whether the endpoint is to make another id for this connection.
+    pub(crate) fn wants_cid(&mut self, now: Instant) -> bool {
+        self.life.is_live() && self.cids.local.wants(now)
+    }
+
+    /// The endpoint has made an id.
+    pub(crate) fn issue_cid(&mut self, issued: Issued) {
+        self.cids.local.issue(issued);
+    }
+
+    /// The next id that the endpoint may forget.
+    pub(crate) fn pop_retired_cid(&mut self) -> Option<Cid> {
+        self.cids.local.pop_retired()
+    }
+
+    /// By which a datagram is recognised that says that the peer knows this connection no more.
+    pub(crate) fn reset_token(&self) -> Option<&[u8; 16]> {
+        self.cids.remote.reset_token(&self.paths.in_use().cid?)
+    }
+
+    /// The id by which the peer is addressed.
+    fn remote_cid(&self) -> Cid {
+        self.paths.in_use().cid.unwrap_or_default().cid
     }
 
     pub(crate) fn path(&self) -> Path {
-        self.path.path
+        self.paths.in_use().path
+    }
+
+    /// Both sides are known to be there: the peer gets ids for other paths.
+    fn supply_cids(&mut self) {
+        if self.confirmed {
+            self.cids.local.supply(self.peer.active_cid_limit);
+        }
     }
 
     pub(crate) fn side(&self) -> Side {
@@ -308,7 +374,14 @@ impl Connection {
             (_, true) => ours,
             _ => ours.min(theirs),
         };
-        let datagram = self.config.initial_datagram().min(u16::try_from(params.max_udp_payload).unwrap_or(u16::MAX));
+        self.peer = Peer {
+            max_datagram: u16::try_from(params.max_udp_payload).unwrap_or(u16::MAX),
+            active_cid_limit: params.active_cid_limit,
+            forbids_migration: params.flags & FLAG_NO_MIGRATION != 0,
+        };
+        self.cids.remote.set_first_token(params.reset_token);
+        self.supply_cids();
+        let datagram = self.config.initial_datagram().min(self.peer.max_datagram);
         self.stats.datagram_size = datagram;
         if let Some(secure) = &mut self.secure {
             secure.recovery.set_peer_max_ack_delay(Duration::from_millis(params.max_ack_delay_ms));

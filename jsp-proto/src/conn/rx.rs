@@ -8,6 +8,8 @@ use alloc::boxed::Box;
 use super::close::Life;
 use super::control::ControlEvent;
 use super::correct::conditions;
+use super::migrate::Arrival;
+use super::path::Place;
 use super::secure::Verdict;
 use super::{Connection, Record};
 use crate::Ecn;
@@ -23,7 +25,7 @@ use crate::wire::cursor::Reader;
 use crate::wire::frame::Frame;
 use crate::wire::header::{RESERVED_BIT, ShortFlags, decode_packet_number};
 use crate::wire::params::{DEFAULT_PROTOCOL, ParamsContext, Protocols, decode_params};
-use crate::wire::{Ack, FrameError, Side};
+use crate::wire::{Ack, Cid, FrameError, Side};
 
 /// A fault in a packet, with the type of the frame that is to blame; 0 if none is.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,8 @@ pub(super) struct Survey {
     eliciting: bool,
     /// Nothing but PING and PADDING.
     empty: bool,
+    /// Nothing but questions whether a path works, their answers, and what goes with them (RFC 9000 section 9.1).
+    about_paths: bool,
     immediate: bool,
     pub(super) refused: bool,
 }
@@ -60,12 +64,19 @@ struct Packet<'a> {
     /// Whether parity may protect it.
     protected: bool,
     payload: &'a [u8],
+    place: Place,
+    ecn: Ecn,
 }
 
 impl Connection {
     /// Takes a short-header datagram. An error says why it was dropped; it may have closed the connection.
-    pub(crate) fn handle_packet(&mut self, now: Instant, ecn: Ecn, datagram: &mut [u8]) -> Result<(), DropReason> {
-        let outcome = self.open_and_read(now, ecn, datagram);
+    pub(crate) fn handle_packet(
+        &mut self,
+        now: Instant,
+        arrival: Arrival<'_>,
+        datagram: &mut [u8],
+    ) -> Result<(), DropReason> {
+        let outcome = self.open_and_read(now, arrival, datagram);
         match outcome {
             Ok(()) => {
                 self.stats.datagrams_received += 1;
@@ -76,7 +87,7 @@ impl Connection {
         outcome
     }
 
-    fn open_and_read(&mut self, now: Instant, ecn: Ecn, datagram: &mut [u8]) -> Result<(), DropReason> {
+    fn open_and_read(&mut self, now: Instant, arrival: Arrival<'_>, datagram: &mut [u8]) -> Result<(), DropReason> {
         match &mut self.life {
             Life::Connecting | Life::Open | Life::Flushing(_) => {}
             Life::Closing { answer, .. } => {
@@ -89,21 +100,40 @@ impl Connection {
             return self.keep_early(datagram);
         }
         let len = datagram.len() as u64;
+        let addressed = datagram.get(1..1 + self.cids.local.first().len()).and_then(Cid::new);
+        let latest = self.secure.as_ref().and_then(|secure| secure.replay.largest());
         let (pn, protected, payload) = self.open(now, datagram)?;
-        self.path.on_received(len);
+        let place = self.place(&arrival.path, len)?;
+        self.addressed = addressed.unwrap_or_default();
         if self.side == Side::Server && !self.confirmed {
             self.confirm_as_server(now);
         }
         self.idle.since = now;
         self.idle.spoke = false;
         let Some(payload) = datagram.get(payload) else { return Err(DropReason::Malformed) };
-        match self.read(now, ecn, Packet { pn, protected, payload }) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(DropReason::Refused),
+        match self.read(now, Packet { pn, protected, payload, place, ecn: arrival.ecn }) {
+            Ok(Some(survey)) => {
+                self.on_survey(now, &survey);
+                // Older packets that come by a detour do not say where the peer is now.
+                if !survey.about_paths && latest < Some(pn) {
+                    self.follow(now, place, arrival.switches);
+                }
+                Ok(())
+            }
+            Ok(None) => Err(DropReason::Refused),
             Err(Fault { violation, frame_type }) => {
                 self.fail(now, violation, frame_type);
                 Ok(())
             }
+        }
+    }
+
+    /// What a packet as a whole says about the peer.
+    fn on_survey(&mut self, now: Instant, survey: &Survey) {
+        if survey.eliciting
+            && let Some(secure) = &self.secure
+        {
+            self.lull.on_packet(now, secure.recovery.pto_base());
         }
     }
 
@@ -123,7 +153,7 @@ impl Connection {
         if secure.failures.blocked(now) {
             return Err(DropReason::Aead);
         }
-        let pn_at = 1 + self.local_cid.len();
+        let pn_at = 1 + self.cids.local.first().len();
         let header = packet::unprotect(secure.rx.header(), datagram, pn_at).map_err(|_| DropReason::Malformed)?;
         let expected = secure.replay.largest().map_or(0, |largest| largest + 1);
         let pn = decode_packet_number(header.truncated_pn, header.pn_len, expected);
@@ -151,15 +181,15 @@ impl Connection {
         Ok((pn, flags.fec, payload_at..payload_at + len))
     }
 
-    /// Reads an authentic packet. False if it counts as not received.
-    fn read(&mut self, now: Instant, ecn: Ecn, packet: Packet<'_>) -> Result<bool, Fault> {
-        let Packet { pn, protected, payload } = packet;
+    /// Reads an authentic packet. `None` if it counts as not received.
+    fn read(&mut self, now: Instant, packet: Packet<'_>) -> Result<Option<Survey>, Fault> {
+        let Packet { pn, protected, payload, place, ecn } = packet;
         // What a repair could do for this packet is done already.
         let repaired = self.was_repaired(pn);
         let survey = self.survey(pn, payload, repaired)?;
         if survey.refused {
             self.streams.on_refused(now).map_err(|violation| Fault { violation, frame_type: 0 })?;
-            return Ok(false);
+            return Ok(None);
         }
         if let Some(secure) = &mut self.secure {
             secure.replay.insert(pn);
@@ -180,6 +210,12 @@ impl Connection {
             }
             match &frame {
                 Frame::Parity(parity) => self.on_parity(now, pn, parity),
+                Frame::PathChallenge(data) => self.paths.on_challenge(now, place, *data),
+                Frame::PathResponse(data) => self.on_path_response(now, place, *data),
+                Frame::RetireCid { seq } => {
+                    let retired = self.cids.local.on_retire(*seq, Some(&self.addressed));
+                    retired.map_err(|violation| Fault::of(&frame, violation))?;
+                }
                 frame => self.act(now, frame).map_err(|violation| Fault::of(frame, violation))?,
             }
             if !self.life.is_live() {
@@ -188,12 +224,12 @@ impl Connection {
         }
         self.on_accepted(now, pn, protected.then_some(payload))?;
         self.finish_flush(now);
-        Ok(true)
+        Ok(Some(survey))
     }
 
     /// Reads a packet without acting on it. Of a packet that was `repaired` no stream frame will act.
     pub(super) fn survey(&self, pn: u64, payload: &[u8], repaired: bool) -> Result<Survey, Fault> {
-        let mut survey = Survey { eliciting: false, empty: true, immediate: false, refused: false };
+        let mut survey = Survey { eliciting: false, empty: true, about_paths: true, immediate: false, refused: false };
         let mut reader = Reader::new(payload);
         if reader.is_empty() {
             let violation = Violation::new(TransportError::PROTOCOL_VIOLATION, "a packet without frames");
@@ -203,6 +239,7 @@ impl Connection {
             let frame = Frame::decode(&mut reader)?;
             survey.eliciting |= frame.is_ack_eliciting();
             survey.empty &= matches!(frame, Frame::Ping | Frame::Padding { .. });
+            survey.about_paths &= frame.is_about_paths();
             survey.immediate |= matches!(frame, Frame::ImmediateAck);
             if let Frame::Parity(parity) = &frame
                 && parity.first(pn).is_none()
@@ -224,15 +261,13 @@ impl Connection {
             Frame::Ack(ack) => self.on_ack(now, ack)?,
             Frame::Close(close) => self.on_farewell(now, close),
             Frame::Params(_) | Frame::HandshakeDone | Frame::NewToken(_) => self.on_control(frame)?,
-            Frame::PathChallenge(data) => self.path.on_challenge(*data),
             Frame::AckFreq(_) => {
                 // Only for peers that were told of a minimum delay.
                 return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK_FREQ was not offered"));
             }
             Frame::Recovered(ranges) => self.on_recovered(now, ranges)?,
-            Frame::RetireCid { .. } => {
-                return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "the only connection id is in use"));
-            }
+            Frame::NewCid(frame) => self.on_new_cid(frame)?,
+            Frame::RetireCid { seq } => self.cids.local.on_retire(*seq, None)?,
             frame if frame.is_stream_frame() => self.streams.on_frame(now, frame)?,
             // PADDING, PING and IMMEDIATE_ACK have done their work; the rest was not asked for and does no harm.
             _ => {}
@@ -241,7 +276,7 @@ impl Connection {
     }
 
     fn on_ack(&mut self, now: Instant, ack: &Ack<'_>) -> Result<(), Violation> {
-        let Self { secure: Some(secure), streams, control, .. } = self else { return Ok(()) };
+        let Self { secure: Some(secure), streams, control, cids, .. } = self else { return Ok(()) };
         let context = LossContext { now, srtt: secure.recovery.srtt() };
         let acks = &mut secure.acks;
         let confirmed = self.confirmed;
@@ -256,8 +291,10 @@ impl Connection {
             (Fate::Acked | Fate::Late, Record::Stream(record)) => streams.on_acked(now, record),
             (Fate::Acked | Fate::Late, Record::Ack(record)) => acks.on_acked(*record),
             (Fate::Acked | Fate::Late, Record::Control(record)) => control.on_acked(*record),
+            (Fate::Acked | Fate::Late, Record::Cid(record)) => cids.on_acked(*record),
             (Fate::Lost, Record::Stream(record)) => streams.on_lost(context, record),
             (Fate::Lost, Record::Control(record)) => control.on_lost(*record),
+            (Fate::Lost, Record::Cid(record)) => cids.on_lost(*record),
             _ => {}
         });
         let violation = |_| Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK of a packet that was not sent");

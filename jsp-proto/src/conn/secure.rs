@@ -42,7 +42,7 @@ impl Secure {
 }
 
 impl Connection {
-    fn controller(&mut self, max_datagram: u16, congestion: Congestion) -> Box<dyn Controller> {
+    pub(super) fn controller(&mut self, max_datagram: u16, congestion: Congestion) -> Box<dyn Controller> {
         match congestion {
             Congestion::Bbr => Box::new(Bbr::new(max_datagram, self.rng.u64())),
             Congestion::Cubic => Box::new(Cubic::new(max_datagram)),

@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::{Connection, Path, ServerStart};
+use super::{Arrival, Connection, Path, ServerStart};
 use crate::Ecn;
+use crate::bucket::Bucket;
 use crate::config::{Config, bounds};
 use crate::crypto::packet::{PacketKeys, Secret};
 use crate::crypto::{Prk, Secrets, TAG_LEN};
@@ -73,7 +74,9 @@ impl Server {
         datagram.truncate(len);
         self.keys.seal(&mut datagram, 9, 4, self.pn);
         self.pn += 1;
-        self.connection.handle_packet(self.now, Ecn::NotEct, &mut datagram).expect("an authentic packet");
+        let mut switches = Bucket::new(self.now, 1, 1);
+        let arrival = Arrival { path: self.connection.path(), ecn: Ecn::NotEct, switches: &mut switches };
+        self.connection.handle_packet(self.now, arrival, &mut datagram).expect("an authentic packet");
     }
 
     /// Datagrams that leave now.
@@ -107,6 +110,7 @@ fn empty_packets_beyond_the_bound_wait_for_their_acknowledgement() {
     // Packets that carry something are acknowledged as ever.
     server.receive(&[Frame::Ping, Frame::PathChallenge([5; 8])]);
     assert_eq!(server.connection.stats().empty_packets_over_bound, 901 - most);
+    server.transmit();
     server.now += SECOND;
     server.receive(&[Frame::Ping]);
     assert_eq!((server.transmit(), server.connection.stats().empty_packets_over_bound), (1, 901 - most));

@@ -3,7 +3,7 @@
 
 use super::close::Life;
 use super::correct::conditions;
-use super::{Connection, Record};
+use super::{Connection, Path, Record};
 use crate::Ecn;
 use crate::crypto::TAG_LEN;
 use crate::recovery::{Fate, Flags, Permit, Recovery};
@@ -21,6 +21,7 @@ pub(crate) enum Sent {
     NeedBuffer(usize),
     /// `len` bytes: datagrams of `segment` bytes each, the last possibly shorter.
     Datagrams {
+        path: Path,
         len: usize,
         segment: usize,
         ecn: Ecn,
@@ -46,16 +47,25 @@ impl Connection {
             Life::Closing { answer, .. } if answer.is_pending() => self.transmit_farewell(now, out),
             Life::Closing { .. } | Life::Draining | Life::Over => Sent::Nothing,
             Life::Connecting | Life::Open | Life::Flushing(_) => match self.transmit_handshake(out) {
-                Sent::Nothing => self.transmit_packets(now, out, limit),
+                Sent::Nothing => match self.transmit_probe(now, out) {
+                    Sent::Nothing => self.transmit_packets(now, out, limit),
+                    sent => sent,
+                },
                 sent => sent,
             },
         };
         if let Sent::Datagrams { len, segment, .. } = sent {
             self.stats.datagrams_sent += len.div_ceil(segment.max(1)) as u64;
             self.stats.bytes_sent += len as u64;
-            self.path.on_sent(len as u64);
         }
         sent
+    }
+
+    /// Datagrams over the path in use.
+    fn sent_over_path_in_use(&mut self, len: usize, segment: usize, ecn: Ecn) -> Sent {
+        let path = self.paths.in_use_mut();
+        path.on_sent(len as u64);
+        Sent::Datagrams { path: path.path, len, segment, ecn }
     }
 
     /// Copies out a datagram of the handshake.
@@ -64,7 +74,7 @@ impl Connection {
         let server = self.server.as_ref().and_then(|server| server.next());
         let Some(datagram) = client.or(server) else { return Sent::Nothing };
         let len = datagram.len();
-        if !self.path.allows(len as u64) {
+        if !self.paths.in_use().allows(len as u64) {
             return Sent::Nothing;
         }
         let Some(slot) = out.get_mut(..len) else { return Sent::NeedBuffer(len) };
@@ -74,7 +84,7 @@ impl Connection {
         } else if let Some(server) = &mut self.server {
             server.sent();
         }
-        Sent::Datagrams { len, segment: len, ecn: Ecn::NotEct }
+        self.sent_over_path_in_use(len, len, Ecn::NotEct)
     }
 
     /// Fills `out` with as many full packets as may leave now, and at most one shorter one.
@@ -87,10 +97,10 @@ impl Connection {
             return Sent::NeedBuffer(size);
         }
         // Each datagram counts against the limit of an unproven path, so there they leave one by one.
-        let limit = if self.path.is_limited() { 1 } else { limit.clamp(1, MAX_BATCH) };
+        let limit = if self.paths.in_use().is_limited() { 1 } else { limit.clamp(1, MAX_BATCH) };
         let most = (out.len().min(MAX_BATCH_BYTES) / size).min(limit);
         let ecn = self.secure.as_ref().map_or(Ecn::NotEct, |secure| secure.recovery.ecn());
-        let header = 1 + self.remote_cid.len() + MAX_PN_LEN + TAG_LEN;
+        let header = 1 + self.remote_cid().len() + MAX_PN_LEN + TAG_LEN;
         let (mut len, mut segment, mut of_parity) = (0, size, false);
         for count in 0..most {
             if count > 0 && !self.wants_packet(now, size) {
@@ -114,19 +124,19 @@ impl Connection {
             segment = packet;
         }
         self.give_up_repairs(now);
-        if len == 0 { Sent::Nothing } else { Sent::Datagrams { len, segment: segment.min(len), ecn } }
+        if len == 0 { Sent::Nothing } else { self.sent_over_path_in_use(len, segment.min(len), ecn) }
     }
 
     fn has_frames(&self) -> bool {
         self.control.wants_to_send()
-            || self.path.wants_to_send()
+            || self.cids.wants_to_send()
             || self.may_send_data() && (self.streams.wants_control() || self.streams.wants_data())
             || self.secure.as_ref().is_some_and(|secure| secure.fec_tx.wants_to_send())
     }
 
     /// Whether a packet may and should be built now; notes when pacing stands in the way.
     fn wants_packet(&mut self, now: Instant, size: usize) -> bool {
-        if !self.path.allows(size as u64) {
+        if !self.paths.in_use().allows(size as u64) {
             return false;
         }
         let has_frames = self.has_frames();
@@ -178,13 +188,14 @@ impl Connection {
         let may_send_data = self.may_send_data();
         let random_bit = self.rng.u64() & 1 == 1;
         let datagram = usize::from(self.stats.datagram_size);
+        let cid = self.remote_cid();
         let secure = self.secure.as_deref_mut()?;
         let may_fly = secure.recovery.permit(now, slot.len() as u64) == Permit::Now;
         let reserve = if parity { 0 } else { secure.fec_tx.reserve() };
         let usable = slot.len().min(datagram.saturating_sub(reserve));
         let slot = slot.get_mut(..usable)?;
 
-        let begun = begin(&mut secure.recovery, &self.remote_cid, random_bit, slot)?;
+        let begun = begin(&mut secure.recovery, &cid, random_bit, slot)?;
         let Begun { pn, pn_len, pn_at, payload_at, mut w } = begun;
         secure.write_acks(now, &mut w);
         let after_acks = w.position();
@@ -193,11 +204,11 @@ impl Connection {
             secure.write_parity(pn, &mut w);
         } else if may_fly {
             let recovery = &mut secure.recovery;
-            self.path.write(&mut w);
             if secure.acks.wants_ping() {
                 self.control.send_ping();
             }
             self.control.write(&mut w, &mut |record| recovery.record(Record::Control(record)));
+            self.cids.write(&mut w, &mut |record| recovery.record(Record::Cid(record)));
             if may_send_data {
                 let mut sink = |record| recovery.record(Record::Stream(record));
                 self.streams.write_control(now, &mut w, &mut sink);
@@ -242,7 +253,7 @@ impl Connection {
     /// Sends the farewell, once or in answer to a peer that goes on.
     fn transmit_farewell(&mut self, now: Instant, out: &mut [u8]) -> Sent {
         const ROOM: usize = 1200;
-        if !self.path.allows(ROOM as u64) {
+        if !self.paths.in_use().allows(ROOM as u64) {
             return Sent::Nothing;
         }
         let Some(slot) = out.get_mut(..ROOM) else { return Sent::NeedBuffer(ROOM) };
@@ -252,15 +263,16 @@ impl Connection {
         }
         self.tell_closed();
         match len {
-            Some(len) => Sent::Datagrams { len, segment: len, ecn: Ecn::NotEct },
+            Some(len) => self.sent_over_path_in_use(len, len, Ecn::NotEct),
             None => Sent::Nothing,
         }
     }
 
     fn build_farewell(&mut self, now: Instant, slot: &mut [u8]) -> Option<usize> {
+        let cid = self.remote_cid();
         let Life::Closing { farewell, .. } = &self.life else { return None };
         let secure = self.secure.as_deref_mut()?;
-        let begun = begin(&mut secure.recovery, &self.remote_cid, false, slot)?;
+        let begun = begin(&mut secure.recovery, &cid, false, slot)?;
         let Begun { pn, pn_len, pn_at, payload_at, mut w } = begun;
         // Whether or not an earlier packet said so already: a peer that is closing too must learn that all arrived.
         if let Some(record) = secure.acks.write(now, &mut w) {
@@ -276,17 +288,22 @@ impl Connection {
 }
 
 /// A packet whose header is written.
-struct Begun<'a> {
-    pn: u64,
-    pn_len: usize,
-    pn_at: usize,
-    payload_at: usize,
+pub(super) struct Begun<'a> {
+    pub(super) pn: u64,
+    pub(super) pn_len: usize,
+    pub(super) pn_at: usize,
+    pub(super) payload_at: usize,
     /// Room for the frames.
-    w: Writer<'a>,
+    pub(super) w: Writer<'a>,
 }
 
 /// Takes a packet number and writes all of the header but that.
-fn begin<'a>(recovery: &mut Recovery<Record>, cid: &Cid, random_bit: bool, slot: &'a mut [u8]) -> Option<Begun<'a>> {
+pub(super) fn begin<'a>(
+    recovery: &mut Recovery<Record>,
+    cid: &Cid,
+    random_bit: bool,
+    slot: &'a mut [u8],
+) -> Option<Begun<'a>> {
     let pn_len = recovery.next_pn_len();
     let pn = recovery.begin();
     let cid = cid.as_slice();

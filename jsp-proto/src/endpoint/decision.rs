@@ -175,7 +175,7 @@ impl Endpoint {
         self.enqueue(now, Ticket { attempt: key, stamp }, Work::Seal(Box::new(seal)));
     }
 
-    fn fresh_cid(&mut self) -> Cid {
+    pub(super) fn fresh_cid(&mut self) -> Cid {
         loop {
             let cid = new_cid(self.config.shard.as_ref(), &mut self.rng);
             // Six random bytes are few enough to look; a second turn is rare, a third is not seen in practice.

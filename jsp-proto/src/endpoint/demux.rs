@@ -3,8 +3,9 @@
 
 use super::{Endpoint, Received, RecvMeta};
 use crate::Ecn;
-use crate::config::CID_LEN;
-use crate::conn::Path;
+use crate::bucket::Bucket;
+use crate::config::{CID_LEN, names_one};
+use crate::conn::{Arrival, Connection, Path};
 use crate::slab::Key;
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -63,22 +64,27 @@ impl Endpoint {
         if path.local == Some(path.remote) {
             return Fate::Dropped(DropReason::Empty);
         }
+        if !names_one(path.remote) {
+            return Fate::Dropped(DropReason::Address);
+        }
         if datagram.len() > self.config.max_udp_payload() {
             return Fate::Dropped(DropReason::Malformed);
         }
         if is_long(datagram) {
             self.dispatch_long(now, path, datagram)
         } else {
-            self.dispatch_short(now, ecn, datagram)
+            self.dispatch_short(now, path, ecn, datagram)
         }
     }
 
-    fn dispatch_short(&mut self, now: Instant, ecn: Ecn, datagram: &mut [u8]) -> Fate {
+    fn dispatch_short(&mut self, now: Instant, path: Path, ecn: Ecn, datagram: &mut [u8]) -> Fate {
         let Some(cid) = datagram.get(1..1 + CID_LEN).and_then(Cid::new) else {
             return Fate::Dropped(DropReason::Malformed);
         };
         let Some(&key) = self.cids.get(&cid) else { return self.without_connection(&cid) };
-        self.with_connection(key, |connection| connection.handle_packet(now, ecn, datagram))
+        self.with_connection(key, |connection, switches| {
+            connection.handle_packet(now, Arrival { path, ecn, switches }, datagram)
+        })
     }
 
     fn dispatch_long(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Fate {
@@ -99,7 +105,7 @@ impl Endpoint {
             return self.handle_stranger(now, path, &header, datagram);
         }
         let Some(&key) = self.cids.get(&header.dcid) else { return self.without_connection(&header.dcid) };
-        self.with_connection(key, |connection| connection.handle_handshake(now, &header, datagram))
+        self.with_connection(key, |connection, _| connection.handle_handshake(now, &header, datagram))
     }
 
     /// Whether a packet of the type that both sides send answers a connection attempt of this endpoint or another
@@ -148,12 +154,12 @@ impl Endpoint {
     fn with_connection(
         &mut self,
         key: Key,
-        handle: impl FnOnce(&mut crate::conn::Connection) -> Result<(), DropReason>,
+        handle: impl FnOnce(&mut Connection, &mut Bucket) -> Result<(), DropReason>,
     ) -> Fate {
         let Some(entry) = self.connections.get_mut(key) else {
             return Fate::Dropped(DropReason::UnknownConnection);
         };
-        let outcome = handle(&mut entry.connection);
+        let outcome = handle(&mut entry.connection, &mut self.path_switches);
         self.touch(key);
         match outcome {
             Ok(()) => Fate::Accepted,

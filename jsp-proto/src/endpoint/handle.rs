@@ -1,10 +1,11 @@
 //! A connection as the program sees it.
 
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::{ConnId, Endpoint};
 use crate::config::{Compression, Congestion, Fec, Network, Policy};
-use crate::conn::{Connection, Path};
+use crate::conn::{Connection, MigrateError, Path};
 use crate::crypto::{KeyId, PublicKey};
 use crate::error::AppCode;
 use crate::event::ConnectionError;
@@ -335,6 +336,18 @@ impl<'e> Conn<'e> {
     pub fn set_network(&mut self, network: Network) {
         self.endpoint.expect_correction(Policy::for_network(network, Policy::default()).fec);
         self.change((), |connection, _| connection.set_network(network));
+    }
+
+    // ---- paths
+
+    /// Client: moves the connection to another address of this host, `local`. The server follows;
+    /// [`Event::PathChanged`](crate::Event) says that the new path works. If it does not, the connection goes back to the
+    /// old one after three probe timeouts. If the socket itself is replaced, use [`Endpoint::rebind`].
+    ///
+    /// # Errors
+    /// [`MigrateError`] says why the connection stays where it is.
+    pub fn migrate(&mut self, local: SocketAddr) -> Result<(), MigrateError> {
+        self.change(Err(MigrateError::NotConnected), |connection, now| connection.migrate(now, Some(local), false))
     }
 
     // ---- the end

@@ -5,6 +5,7 @@
 
 mod accept;
 mod attempt;
+mod cids;
 mod deadlines;
 mod decision;
 mod demux;
@@ -21,6 +22,7 @@ mod tests;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::num::NonZeroU16;
 use core::time::Duration;
 
@@ -186,6 +188,8 @@ pub struct Endpoint {
     kem_bucket: Bucket,
     retry_bucket: Bucket,
     key_info_bucket: Bucket,
+    /// Connections that follow their peers to other addresses.
+    path_switches: Bucket,
     half_open: HalfOpen,
     /// Bytes held for received data, over all connections.
     memory: u64,
@@ -233,6 +237,7 @@ impl Endpoint {
             kem_bucket: Bucket::new(zero, bounds.kem_jobs_per_second, bounds.kem_burst),
             retry_bucket: Bucket::new(zero, bounds.retries_per_second, bounds.retries_per_second),
             key_info_bucket: Bucket::new(zero, bounds.key_infos_per_second, bounds.key_infos_per_second),
+            path_switches: Bucket::new(zero, bounds.path_switches_per_second, bounds.path_switches_per_second),
             half_open: HalfOpen::new(hash),
             memory: 0,
             holding_credit: Vec::new(),
@@ -301,6 +306,23 @@ impl Endpoint {
         Some(Conn::new(self, id))
     }
 
+    /// The socket was replaced by another one, bound to `local` as far as it is known: all connections of which this
+    /// endpoint is the client go over the new one. Connections of which it is the server are lost, because their clients
+    /// know the old address only.
+    ///
+    /// Call it when the network of the device has changed, or when the socket failed.
+    pub fn rebind(&mut self, now: Instant, local: Option<SocketAddr>) {
+        let now = self.advance(now);
+        let keys: Vec<Key> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if let Some(entry) = self.connections.get_mut(key) {
+                // Those that are not established yet repeat themselves from the new socket.
+                let _ = entry.connection.migrate(now, local, true);
+            }
+            self.touch(key);
+        }
+    }
+
     /// Closes all connections as [`Conn::close`] does and takes no new ones. Done when [`is_idle`](Self::is_idle).
     pub fn shutdown(&mut self, now: Instant, code: AppCode) {
         let now = self.advance(now);
@@ -338,7 +360,6 @@ impl Endpoint {
 
     fn insert(&mut self, connection: Connection, prefix: Option<Prefix>) -> Key {
         self.expect_correction(self.config.transport.policy.fec);
-        let cid = connection.local_cid();
         let half_open = connection.is_half_open();
         if half_open {
             self.half_open.add(prefix);
@@ -355,7 +376,9 @@ impl Endpoint {
             waits_for_repair: false,
         };
         let key = self.connections.insert(entry);
-        self.cids.insert(cid, key);
+        if let Some(entry) = self.connections.get(key) {
+            self.cids.extend(entry.connection.local_cids().map(|cid| (cid, key)));
+        }
         self.touch(key);
         key
     }
@@ -374,6 +397,7 @@ impl Endpoint {
         if entry.connection.is_closed() && !core::mem::replace(&mut entry.closed, true) {
             self.stats.connections_closed += 1;
         }
+        self.keep_cids(key);
         self.queue(key);
         self.account_memory(key);
         self.queue_repair(key);
@@ -390,7 +414,9 @@ impl Endpoint {
 
     fn remove(&mut self, key: Key) {
         if let Some(entry) = self.connections.remove(key) {
-            self.cids.remove(&entry.connection.local_cid());
+            for cid in entry.connection.local_cids() {
+                self.cids.remove(&cid);
+            }
             self.deadlines.set(key.index, None);
             if entry.half_open {
                 self.half_open.remove(entry.prefix);
@@ -492,8 +518,8 @@ impl Endpoint {
             return Served::Event(event);
         }
         match connection.poll_transmit(now, out, limit) {
-            Sent::Datagrams { len, segment, ecn } => {
-                return Served::Datagrams { path: connection.path(), ecn, len, segment };
+            Sent::Datagrams { path, len, segment, ecn } => {
+                return Served::Datagrams { path, ecn, len, segment };
             }
             Sent::NeedBuffer(len) => return Served::NeedBuffer(len),
             Sent::Nothing => {}

@@ -22,6 +22,7 @@ enum State {
 /// The validator of one path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EcnValidator {
+    enabled: bool,
     state: State,
     /// Packets sent with ECT(0).
     sent: u64,
@@ -35,7 +36,14 @@ pub(super) struct EcnValidator {
 impl EcnValidator {
     pub(super) fn new(enabled: bool) -> Self {
         let state = if enabled { State::Testing } else { State::Failed };
-        Self { state, sent: 0, tested: 0, lost: 0, counts: EcnCounts::default() }
+        Self { enabled, state, sent: 0, tested: 0, lost: 0, counts: EcnCounts::default() }
+    }
+
+    /// Another path has to prove itself anew. The peer goes on counting where it was.
+    pub(super) fn restart(&mut self) {
+        if self.enabled {
+            (self.state, self.tested, self.lost) = (State::Testing, 0, 0);
+        }
     }
 
     pub(super) fn is_capable(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::cc::{AckSample, LossSample};
 use super::loss::PersistentRun;
 use super::sent::{Packet, State};
-use super::{AckSummary, AckViolation, Fate, MAX_BACKOFF, PROBES, Recovery, Timeout};
+use super::{AckSummary, AckViolation, Fate, MAX_BACKOFF, Recovery, Timeout};
 use crate::time::Instant;
 use crate::wire::{Ack, AckRanges};
 
@@ -63,7 +63,7 @@ impl<R: Copy> Recovery<R> {
         summary.largest_newly_acked = Some(largest);
         self.largest_acked = prior_largest.max(Some(largest));
 
-        let sampled = batch.eliciting && largest == ack.ranges.largest();
+        let sampled = batch.eliciting && largest == ack.ranges.largest() && newest.sent_at >= self.path_since;
         let rtt = sampled.then(|| now.nanos_since(newest.sent_at));
         if let Some(sample) = rtt {
             let delay = ack.delay.saturating_mul(DELAY_UNIT);
@@ -239,7 +239,7 @@ impl<R: Copy> Recovery<R> {
         let held = flags.coded;
         let state = if held { State::Held { event } } else { State::Lost { event } };
         let Some(packet) = self.sent.settle(pn, state) else { return };
-        if packet.ect {
+        if packet.ect && packet.sent_at >= self.path_since {
             self.ecn.on_lost();
         }
         if flags.in_flight {
@@ -352,12 +352,7 @@ impl<R: Copy> Recovery<R> {
         }
         self.pto_count = (self.pto_count + 1).min(MAX_BACKOFF);
         self.timer_from = now;
-        self.probes = PROBES;
-        self.sent
-            .outstanding_from(self.sent.low())
-            .filter(|(_, packet)| packet.flags.ack_eliciting)
-            .take(usize::from(PROBES))
-            .for_each(|(_, packet)| self.sent.for_each_record(packet, |record| sink(Fate::Probe, record)));
+        self.show_probes(sink);
         self.retire(now);
         Timeout::Probe
     }

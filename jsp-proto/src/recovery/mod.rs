@@ -14,6 +14,7 @@ mod feedback;
 mod loss;
 mod meter;
 mod pacer;
+mod path;
 mod rate;
 mod rtt;
 mod sent;
@@ -27,6 +28,7 @@ pub(crate) use acks::{AckRecord, Acks};
 pub(crate) use cc::{Bbr, Controller, Cubic, Fixed};
 pub(crate) use feedback::FalseRepair;
 pub(crate) use meter::PathLoss;
+pub(crate) use path::PathModel;
 use rate::{RateSampler, SendMark, rate_of};
 pub(crate) use sent::Flags;
 
@@ -193,6 +195,8 @@ pub(crate) struct Recovery<R> {
     last_eliciting: Instant,
     /// When a timer last fired: the probe timeout counts from here at the earliest.
     timer_from: Instant,
+    /// Since when packets go over the path in use: what was sent before measures another one.
+    path_since: Instant,
     pto_count: u32,
     probes: u8,
     /// The first packet with a retransmission that no copy was sent of yet.
@@ -237,6 +241,7 @@ impl<R: Copy> Recovery<R> {
             loss_at: None,
             last_eliciting: now,
             timer_from: now,
+            path_since: now,
             pto_count: 0,
             probes: 0,
             insured: None,
@@ -416,6 +421,11 @@ impl<R: Copy> Recovery<R> {
         self.max_datagram = max_datagram.max(1);
         self.controller.on_mtu(self.max_datagram);
         self.pacer.on_mtu(self.max_datagram);
+    }
+
+    /// The largest datagram of the path in use.
+    pub(crate) fn max_datagram(&self) -> u16 {
+        self.max_datagram
     }
 
     /// The probe timeout with backoff.

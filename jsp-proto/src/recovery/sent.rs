@@ -228,6 +228,12 @@ impl<R: Copy> SentPackets<R> {
         Some(before)
     }
 
+    /// Nothing that was sent so far counts towards the congestion window any more.
+    pub(super) fn ground(&mut self) {
+        self.packets.iter_mut().for_each(|packet| packet.flags.in_flight = false);
+        self.in_flight = 0;
+    }
+
     /// The largest number at or below `from` that is outstanding or lost. Shortens the way for the next search.
     pub(super) fn open_at_or_below(&mut self, from: u64) -> Option<u64> {
         let mut at = Some(from);

@@ -9,7 +9,8 @@ use crate::config::{ClientConfig, Config};
 use crate::crypto::schedule::MAX_P1;
 use crate::wire::cursor::{Full, Writer};
 use crate::wire::params::{
-    COMPRESSION_LZ4, Extras, FEC_REED_SOLOMON, FEC_XOR, Params, ParamsContext, Protocols, encode_params,
+    COMPRESSION_LZ4, Extras, FEC_REED_SOLOMON, FEC_XOR, FLAG_NO_MIGRATION, Params, ParamsContext, Protocols,
+    encode_params,
 };
 use crate::wire::{Side, StreamKind, StreamType};
 
@@ -32,6 +33,7 @@ pub(crate) fn local_params(config: &Config, side: Side) -> Params {
         initial_max_streams: streams,
         max_ack_delay_ms: millis(transport.max_ack_delay),
         max_message_size: transport.max_message_size,
+        active_cid_limit: crate::config::bounds::ACTIVE_CIDS as u64,
         compression: if transport.accept_compressed { COMPRESSION_LZ4 } else { 0 },
         fec_max_symbols: u64::from(transport.fec_max_symbols),
         fec_schemes: if transport.fec_max_symbols == 0 { 0 } else { FEC_XOR | FEC_REED_SOLOMON },
@@ -80,7 +82,8 @@ pub(crate) fn server_params(config: &Config, reset_token: [u8; 16], protocol: &[
     let mut protocols = vec![protocol.len() as u8];
     protocols.extend_from_slice(protocol);
     let extras = Extras { app_protocols: Protocols::from_encoded(&protocols), ..Extras::default() };
-    let params = Params { reset_token: Some(reset_token), ..local_params(config, Side::Server) };
+    let flags = if config.allow_migration { 0 } else { FLAG_NO_MIGRATION };
+    let params = Params { reset_token: Some(reset_token), flags, ..local_params(config, Side::Server) };
     encoded(&params, &extras, ParamsContext::ServerParams, MAX_PARAMS).map(Vec::into_boxed_slice)
 }
 

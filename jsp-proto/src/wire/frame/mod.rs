@@ -285,6 +285,11 @@ impl<'a> Frame<'a> {
         !matches!(self, Self::Padding { .. } | Self::Ack(_) | Self::Close(_) | Self::Recovered(_))
     }
 
+    /// Whether a packet with nothing but such frames says no more than that a path is tried (RFC 9000 section 9.1).
+    pub const fn is_about_paths(&self) -> bool {
+        matches!(self, Self::Padding { .. } | Self::PathChallenge(_) | Self::PathResponse(_) | Self::NewCid(_))
+    }
+
     /// Whether the frame acts when its packet was repaired and not received (specification section 4, column FEC).
     pub const fn acts_when_recovered(&self) -> bool {
         match self {
