@@ -165,6 +165,26 @@ impl Endpoint {
         registry.deregister(&mut self.socket.socket)
     }
 
+    /// Goes on with another UDP socket, bound to `address`: for a device that has changed its network, or whose socket
+    /// has failed. The connections that this endpoint has made go over it from now on and lose nothing; those it has
+    /// accepted are lost, because their clients know the old address only.
+    ///
+    /// The new socket is not registered: call [`register`](Self::register) again.
+    ///
+    /// # Errors
+    /// What the system says; the endpoint goes on with the old socket then.
+    pub fn rebind(&mut self, address: SocketAddr) -> io::Result<()> {
+        let (mut socket, local) = MioSocket::new(system::bind(address)?)?;
+        socket.loss = self.socket.loss.take();
+        self.socket = socket;
+        self.local = local;
+        self.pump.set_local(local);
+        (self.registered, self.readable, self.writable, self.asleep) = (false, true, true, None);
+        let now = self.clock.now();
+        self.proto.rebind(now, Some(local).filter(|local| !local.ip().is_unspecified()));
+        Ok(())
+    }
+
     /// Takes note of what mio says about the socket. Nothing moves before the next turn.
     pub fn on_ready(&mut self, event: &mio::event::Event) {
         self.readable |= event.is_readable() || event.is_error();

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 
-use jsp_proto::driver::{self, ConnectError, Connection, KnownHosts, system};
+use jsp_proto::driver::{self, ConnectError, Connection, Driver, KnownHosts, Rebinder, system};
 use jsp_proto::{ClientConfig, Config, Entropy, PublicKey};
 use smol::net::{AsyncToSocketAddrs, resolve};
 
@@ -21,6 +21,7 @@ use crate::io::SmolSocket;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     inner: driver::Endpoint,
+    rebinder: Rebinder<SmolSocket>,
 }
 
 impl Endpoint {
@@ -77,6 +78,26 @@ impl Endpoint {
         Ok(endpoint)
     }
 
+    /// Goes on with another UDP socket, bound to `address`: for a device that has changed its network, or whose socket
+    /// has failed. The connections that this endpoint has made go over it from now on and lose nothing; those it has
+    /// accepted are lost, because their clients know the old address only. Otherwise as [`bind`](Self::bind).
+    ///
+    /// # Errors
+    /// When no address of `address` can be bound; the endpoint goes on with the old socket then. `NotConnected` when the
+    /// endpoint has ended.
+    pub async fn rebind(&self, address: impl AsyncToSocketAddrs) -> io::Result<()> {
+        self.rebind_socket(system::bind_first(resolve(address).await?)?)
+    }
+
+    /// Goes on with a socket that is bound already; see [`rebind`](Self::rebind).
+    ///
+    /// # Errors
+    /// When the socket's options cannot be set; `NotConnected` when the endpoint has ended.
+    pub fn rebind_socket(&self, socket: UdpSocket) -> io::Result<()> {
+        let (socket, local) = SmolSocket::new(socket)?;
+        self.rebinder.rebind(local, socket)
+    }
+
     /// For a program with an executor of its own: serves a socket that is bound already, with a future that the
     /// program spawns where it likes, for example on a [`smol::LocalExecutor`]. Nothing moves until it runs; it ends as
     /// the task of any endpoint does. [`bind`](crate::proto::driver::system::bind) binds a socket as
@@ -103,7 +124,7 @@ impl Endpoint {
         let entropy = Entropy::new(system::random_seed()?);
         let (socket, local) = SmolSocket::new(socket)?;
         let (inner, driver) = driver::endpoint(config, entropy, local, socket);
-        Ok((Self { inner }, driver))
+        Ok((Self { inner, rebinder: driver.rebinder() }, driver))
     }
 
     /// As [`driven`](Self::driven), for sockets that share one address, as
@@ -119,7 +140,7 @@ impl Endpoint {
         let prepare = |socket| SmolSocket::new(socket).map(|(socket, local)| (local, socket));
         let sockets = sockets.into_iter().map(prepare).collect::<io::Result<_>>()?;
         let entropy = Entropy::new(system::random_seed()?);
-        let endpoint = |(inner, driver)| (Self { inner }, driver);
+        let endpoint = |(inner, driver): (_, Driver<_>)| (Self { inner, rebinder: driver.rebinder() }, driver);
         Ok(driver::shards(config, entropy, sockets)?.into_iter().map(endpoint).collect())
     }
 

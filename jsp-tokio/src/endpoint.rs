@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 
-use jsp_proto::driver::{self, ConnectError, KnownHosts, system};
+use jsp_proto::driver::{self, ConnectError, Driver, KnownHosts, Rebinder, system};
 use jsp_proto::{ClientConfig, Config, Entropy, PublicKey};
 use tokio::net::{ToSocketAddrs, lookup_host};
 
@@ -21,6 +21,7 @@ use crate::io::TokioSocket;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     inner: driver::Endpoint,
+    rebinder: Rebinder<TokioSocket>,
 }
 
 impl Endpoint {
@@ -75,11 +76,7 @@ impl Endpoint {
         let prepare = |socket| TokioSocket::new(socket).map(|(socket, local)| (local, socket));
         let sockets = sockets.into_iter().map(prepare).collect::<io::Result<_>>()?;
         let entropy = Entropy::new(system::random_seed()?);
-        let serve = |(inner, driver)| {
-            tokio::spawn(driver);
-            Self { inner }
-        };
-        Ok(driver::shards(config, entropy, sockets)?.into_iter().map(serve).collect())
+        Ok(driver::shards(config, entropy, sockets)?.into_iter().map(Self::serve).collect())
     }
 
     /// Serves a socket that is bound already, on the current runtime.
@@ -92,9 +89,43 @@ impl Endpoint {
     pub fn from_socket(socket: UdpSocket, config: Config) -> io::Result<Self> {
         let entropy = Entropy::new(system::random_seed()?);
         let (socket, local) = TokioSocket::new(socket)?;
-        let (inner, driver) = driver::endpoint(config, entropy, local, socket);
+        Ok(Self::serve(driver::endpoint(config, entropy, local, socket)))
+    }
+
+    fn serve((inner, driver): (driver::Endpoint, Driver<TokioSocket>)) -> Self {
+        let rebinder = driver.rebinder();
         tokio::spawn(driver);
-        Ok(Self { inner })
+        Self { inner, rebinder }
+    }
+
+    /// Goes on with another UDP socket, bound to `address`: for a device that has changed its network, or whose socket
+    /// has failed. The connections that this endpoint has made go over it from now on and lose nothing; those it has
+    /// accepted are lost, because their clients know the old address only. Otherwise as [`bind`](Self::bind).
+    ///
+    /// ```no_run
+    /// # async fn example(endpoint: jsp_tokio::Endpoint) -> std::io::Result<()> {
+    /// // Whatever tells the program that the network has changed:
+    /// endpoint.rebind("[::]:0").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When no address of `address` can be bound; the endpoint goes on with the old socket then. `NotConnected` when the
+    /// endpoint has ended.
+    pub async fn rebind(&self, address: impl ToSocketAddrs) -> io::Result<()> {
+        self.rebind_socket(system::bind_first(lookup_host(address).await?)?)
+    }
+
+    /// Goes on with a socket that is bound already; see [`rebind`](Self::rebind).
+    ///
+    /// # Errors
+    /// When the socket's options cannot be set; `NotConnected` when the endpoint has ended.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time enabled.
+    pub fn rebind_socket(&self, socket: UdpSocket) -> io::Result<()> {
+        let (socket, local) = TokioSocket::new(socket)?;
+        self.rebinder.rebind(local, socket)
     }
 
     /// Connects to a server and returns when it has proven to be the one that `client` trusts. Tries the addresses

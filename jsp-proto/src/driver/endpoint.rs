@@ -25,7 +25,6 @@ pub struct Endpoint {
 #[derive(Debug)]
 struct EndpointRef {
     shared: Arc<Shared>,
-    local: SocketAddr,
     handovers: Option<HandoverCounter>,
 }
 
@@ -36,8 +35,8 @@ impl Drop for EndpointRef {
 }
 
 impl Endpoint {
-    pub(super) fn new(shared: Arc<Shared>, local: SocketAddr, handovers: Option<HandoverCounter>) -> Self {
-        Self { inner: Arc::new(EndpointRef { shared, local, handovers }) }
+    pub(super) fn new(shared: Arc<Shared>, handovers: Option<HandoverCounter>) -> Self {
+        Self { inner: Arc::new(EndpointRef { shared, handovers }) }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -46,7 +45,7 @@ impl Endpoint {
 
     /// The address the socket is bound to.
     pub fn local_address(&self) -> SocketAddr {
-        self.inner.local
+        self.shared().lock().local
     }
 
     /// Begins to connect. The attempt runs from now on; drop the result to give it up.
@@ -90,7 +89,7 @@ impl Endpoint {
     }
 
     fn reaches(&self, remote: &SocketAddr) -> bool {
-        match self.inner.local.ip() {
+        match self.local_address().ip() {
             IpAddr::V4(_) => remote.is_ipv4(),
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => true,
             IpAddr::V6(_) => remote.is_ipv6(),

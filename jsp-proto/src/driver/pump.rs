@@ -88,6 +88,11 @@ impl Pump {
         }
     }
 
+    /// The socket is another one from now on, bound to `local`.
+    pub fn set_local(&mut self, local: SocketAddr) {
+        self.local = local;
+    }
+
     /// Receives one batch into at most `slots` buffers of the pump; [`deliver`](Self::deliver) hands it on. What was
     /// received before must have been delivered.
     ///

@@ -2,6 +2,7 @@
 
 use std::boxed::Box;
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -23,8 +24,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(clock: Clock, endpoint: Endpoint) -> Self {
-        Self { clock, state: Mutex::new(State::new(endpoint)) }
+    pub(super) fn new(clock: Clock, local: SocketAddr, endpoint: Endpoint) -> Self {
+        Self { clock, state: Mutex::new(State::new(local, endpoint)) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -104,6 +105,8 @@ impl<P: Fn(&mut State) -> Option<&mut Waiters>, C> Drop for Wait<'_, P, C> {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) endpoint: Endpoint,
+    /// What the socket is bound to.
+    pub(super) local: SocketAddr,
     pub(super) slots: HashMap<ConnId, Slot>,
     /// The driver while it sleeps.
     pub(super) driver: Option<Waker>,
@@ -125,9 +128,10 @@ pub(super) struct State {
 }
 
 impl State {
-    fn new(endpoint: Endpoint) -> Self {
+    fn new(local: SocketAddr, endpoint: Endpoint) -> Self {
         Self {
             endpoint,
+            local,
             slots: HashMap::new(),
             driver: None,
             arrived: VecDeque::new(),
@@ -140,6 +144,12 @@ impl State {
             ending: false,
             ended: None,
         }
+    }
+
+    /// The socket is another one, bound to `local`.
+    pub(super) fn rebind(&mut self, now: Instant, local: SocketAddr) {
+        self.local = local;
+        self.endpoint.rebind(now, Some(local).filter(|local| !local.ip().is_unspecified()));
     }
 
     /// The connection in the state machine and what the driver keeps for it.

@@ -3,6 +3,7 @@
 use std::boxed::Box;
 use std::format;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::string::{String, ToString};
@@ -13,6 +14,7 @@ use std::vec::Vec;
 use super::clock::Clock;
 use super::endpoint::Endpoint;
 use super::pump::{BATCH, Pump, Step};
+use super::rebind::{Rebinder, Replacement};
 use super::shards::Place;
 use super::socket::Reactor;
 use super::state::Shared;
@@ -33,12 +35,15 @@ const TURNS: usize = 32;
 pub struct Driver<R: Reactor> {
     /// Until the end.
     running: Option<Running<R>>,
+    rebinder: Rebinder<R>,
 }
 
 #[derive(Debug)]
 struct Running<R> {
     shared: Arc<Shared>,
     reactor: R,
+    /// A socket to go on with instead.
+    replacement: Replacement<R>,
     pump: Pump,
     /// Where other shards are, if there are any.
     place: Option<Place>,
@@ -67,11 +72,13 @@ pub(super) fn drive<R: Reactor>(
 ) -> (Endpoint, Driver<R>) {
     let config = clock.complete(config);
     let pump = Pump::new(local, config.max_udp_payload());
-    let shared = Arc::new(Shared::new(clock, crate::Endpoint::new(Arc::new(config), entropy)));
+    let shared = Arc::new(Shared::new(clock, local, crate::Endpoint::new(Arc::new(config), entropy)));
     let handovers = place.as_ref().map(Place::counter);
+    let rebinder = Rebinder { replacement: Replacement::default(), shared: shared.clone() };
     let running = Running {
         shared: shared.clone(),
         reactor,
+        replacement: rebinder.replacement.clone(),
         pump,
         place,
         wake: Vec::new(),
@@ -79,7 +86,7 @@ pub(super) fn drive<R: Reactor>(
         jobs: Vec::new(),
         alarm: None,
     };
-    (Endpoint::new(shared, local, handovers), Driver { running: Some(running) })
+    (Endpoint::new(shared, handovers), Driver { running: Some(running), rebinder })
 }
 
 /// What the endpoint waits for after it was advanced.
@@ -108,6 +115,11 @@ impl<R: Reactor + Unpin> Future for Driver<R> {
 }
 
 impl<R: Reactor> Driver<R> {
+    /// A way to put another socket under this driver while it runs.
+    pub fn rebinder(&self) -> Rebinder<R> {
+        self.rebinder.clone()
+    }
+
     /// Tells everybody that nothing moves any more. The socket is closed by then: its address may be bound again.
     fn end(&mut self, reason: Option<String>) {
         let Some(Running { shared, reactor, mut wake, mut late, .. }) = self.running.take() else { return };
@@ -178,7 +190,16 @@ impl<R: Reactor> Running<R> {
     fn step(&mut self, cx: &Context<'_>) -> Next {
         let now = self.shared.clock.now();
         let max_segments = self.reactor.max_segments();
+        let replacement = self.replacement.take();
         let mut state = self.shared.lock();
+        let mut _replaced = None;
+        if let Some((local, reactor)) = replacement {
+            // Dropped after the lock is given back, as its runtime may have something to do then.
+            _replaced = Some(mem::replace(&mut self.reactor, reactor));
+            self.alarm = None;
+            self.pump.set_local(local);
+            state.rebind(now, local);
+        }
         if let Some(place) = &mut self.place {
             place.receive(&mut state.endpoint, now, cx.waker());
             let mut hand_over = |to, meta, datagram: &[u8]| self.wake.extend(place.hand_over(to, meta, datagram));
