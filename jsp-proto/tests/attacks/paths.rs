@@ -229,9 +229,9 @@ fn a_server_that_seems_to_move() {
     let old = pair.sim.address(server);
     pair.sim.rebind(server, victim(3));
     pair.sim.conn(server, down).expect("alive").open(jsp_proto::StreamOptions::bytes()).expect("a stream");
-    let heard = pair.sim.run_until(SECOND, |_, happening| {
-        matches!(happening.event_of(client, up), Some(Event::StreamOpened(_)))
-    });
+    let heard = pair
+        .sim
+        .run_until(SECOND, |_, happening| matches!(happening.event_of(client, up), Some(Event::StreamOpened(_))));
     assert!(heard.is_none());
     assert!(pair.sim.endpoint(client).stats().dropped(DropReason::Address) > 0);
     pair.sim.rebind(server, old);
