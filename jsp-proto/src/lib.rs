@@ -167,7 +167,7 @@ pub use config::{
     AcceptPolicy, AddressFilter, ClientAuth, ClientConfig, ClientConfigError, Compression, Config, ConfigBuilder,
     ConfigError, Congestion, Fec, KemJobs, KeyFetch, Network, RetryPolicy, Shard, Trust,
 };
-pub use conn::{ConnectError, MigrateError, Path, Wake};
+pub use conn::{ConnectError, KeyUpdateError, MigrateError, Path, Wake};
 pub use crypto::{InvalidKey, KeyId, KeyIdError, PublicKey, SecretKey};
 pub use ecn::Ecn;
 pub use endpoint::{

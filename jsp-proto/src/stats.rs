@@ -213,6 +213,10 @@ pub struct ConnStats {
     pub path_changes: u64,
     /// Packets of the peer from elsewhere that this side did not follow, because it moves too often.
     pub path_switches_refused: u64,
+    /// Key updates of both sides that the peer has taken part in.
+    pub key_updates: u64,
+    /// The key phase, counted from 0: one more than `key_updates` while the peer is still to follow an update.
+    pub key_phase: u64,
     /// The largest datagram sent on the path, in bytes of UDP payload.
     pub datagram_size: u16,
     /// Time from the first datagram of the handshake until it was complete on this side; `None` before.

@@ -25,6 +25,8 @@
 //! | [`EARLY_DATAGRAMS`] | 4 | datagram dropped |
 //! | [`AEAD_FAILURES`] | 2^36 per connection | closed with AEAD_LIMIT |
 //! | [`AEAD_FAILURES_PER_SECOND`] | 10,000 per connection | its datagrams dropped unopened for 1 s |
+//! | keys of the phase before, [`OLD_KEYS_LIFETIME`] | one, 1 s or three probe timeouts if that is less | dropped, and late packets with them |
+//! | key updates of the peer | one per acknowledgement of a packet under its latest key | closed with KEY_UPDATE |
 //! | replay window | 2048 packet numbers | older packet dropped |
 //! | acknowledgement ranges | 64 kept, 32 sent, 64 parsed | oldest forgotten, rest ignored |
 //! | acknowledgement of an unsent or skipped packet | 0 | closed with PROTOCOL_VIOLATION |
@@ -96,6 +98,11 @@ pub const EARLY_DATAGRAMS: usize = 4;
 pub const AEAD_FAILURES: u64 = 1 << 36;
 /// Failed packet openings in one second.
 pub const AEAD_FAILURES_PER_SECOND: u64 = 10_000;
+/// How long the keys of the phase before are kept at most, once the peer has sent under the next ones.
+pub const OLD_KEYS_LIFETIME: Duration = Duration::from_secs(1);
+/// How long after the peer acknowledged a key update the next one is not started, at least. A peer's update is followed
+/// whenever it comes.
+pub const KEY_UPDATE_WAIT: Duration = Duration::from_secs(3);
 /// Received packets in one second with nothing but PING and PADDING that are acknowledged as promptly as others.
 pub const EMPTY_PACKETS_PER_SECOND: u32 = 100;
 /// Blocks of error correction that miss a packet.

@@ -6,6 +6,7 @@
 mod addresses;
 pub mod bounds;
 mod client;
+mod keys;
 mod policy;
 mod profile;
 mod shard;
@@ -19,6 +20,7 @@ use core::time::Duration;
 pub use addresses::AddressFilter;
 pub(crate) use addresses::names_one;
 pub use client::{ClientConfig, ClientConfigError, Trust};
+pub(crate) use keys::KeyUpdates;
 pub use policy::{Compression, Fec, Network};
 pub(crate) use policy::{Policy, Wish};
 pub use shard::Shard;
@@ -131,6 +133,7 @@ pub(crate) struct Transport {
     pub(crate) fec_target: f64,
     pub(crate) fec_max_delay: Duration,
     pub(crate) fec_max_symbols: u16,
+    pub(crate) keys: KeyUpdates,
 }
 
 impl Default for Transport {
@@ -159,6 +162,7 @@ impl Default for Transport {
             fec_target: 5e-4,
             fec_max_delay: Duration::from_millis(20),
             fec_max_symbols: 128,
+            keys: KeyUpdates::default(),
         }
     }
 }
@@ -498,6 +502,7 @@ impl ConfigBuilder {
         let delays = Duration::from_millis(1)..=Duration::from_secs(1);
         check(delays.contains(&transport.fec_max_delay), "fec_max_delay is 1 ms to 1 s")?;
         check(transport.fec_max_symbols <= 256, "fec_max_symbols is at most 256")?;
+        transport.keys.check()?;
         check(transport.initial_rtt > Duration::ZERO, "initial_rtt is above zero")?;
         check(transport.handshake_timeout > Duration::ZERO, "handshake_timeout is above zero")?;
         check(transport.send_buffer > 0 && transport.stream_send_buffer > 0, "send buffers are above zero")?;

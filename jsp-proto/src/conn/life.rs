@@ -303,6 +303,7 @@ impl Connection {
             consider(self.paths.deadline(), Wake::Path);
             consider(self.lull_deadline(), Wake::Path);
             consider(secure.recovery.rest_at(), Wake::Rest);
+            consider(secure.keys.deadline(), Wake::Rest);
             consider(secure.fec_tx.rest_at(), Wake::Rest);
             consider(secure.fec_rx.as_ref().and_then(|fec| fec.deadline()), Wake::Rest);
         }
@@ -356,6 +357,7 @@ impl Connection {
             if secure.recovery.rest_at().is_some_and(|at| now >= at) {
                 secure.recovery.rest();
             }
+            secure.keys.on_timeout(now);
             if secure.fec_tx.rest_at().is_some_and(|at| now >= at) {
                 secure.fec_tx.rest();
             }

@@ -12,6 +12,7 @@ use crate::recovery::{Flags, Permit};
 use crate::time::Instant;
 use crate::wire::Side;
 use crate::wire::frame::Frame;
+use crate::wire::header::{ShortFlags, first_byte};
 
 impl Connection {
     /// Writes what is to be said about a path now.
@@ -38,7 +39,7 @@ impl Connection {
         let full = path.allows(FULL as u64);
         let secure = self.secure.as_deref_mut()?;
 
-        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begin(&mut secure.recovery, &cid, random_bit, slot)?;
+        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begin(&mut secure.recovery, &cid, slot)?;
         if let Some(data) = challenge {
             Frame::PathChallenge(data).encode(&mut w).ok()?;
         }
@@ -51,7 +52,9 @@ impl Connection {
         let padding = if full { w.remaining() } else { 4usize.saturating_sub(w.position()) };
         w.zeros(padding).ok()?;
         let len = payload_at + w.position() + TAG_LEN;
-        secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
+        let (keys, key_phase) = secure.keys.to_seal(now, pn);
+        *slot.first_mut()? = first_byte(ShortFlags { fec: false, key_phase, pn_len }, random_bit);
+        keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         // A path that is not in use says nothing about the one that is: only the reminder counts there.
         let flags = if nudge { Flags::DATA } else { Flags::ACK_ONLY };
         secure.recovery.commit(now, len as u16, flags, Ecn::NotEct);

@@ -50,6 +50,8 @@ impl Connection {
             stats.packets_lost_spuriously = recovery.late_packets();
             stats.probe_timeouts_in_row = recovery.pto_count();
             stats.ecn_capable = recovery.is_ecn_capable();
+            stats.key_updates = secure.keys.updates();
+            stats.key_phase = secure.keys.phase();
             secure.fec_tx.add_stats(&mut stats.fec);
             stats.fec.loss_ppm = (recovery.path_loss().rate * 1e6) as u32;
         }

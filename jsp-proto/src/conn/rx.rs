@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use super::close::Life;
 use super::control::ControlEvent;
 use super::correct::conditions;
+use super::keys::{self, Unopened};
 use super::migrate::Arrival;
 use super::path::Place;
 use super::secure::Verdict;
@@ -154,20 +155,25 @@ impl Connection {
             return Err(DropReason::Aead);
         }
         let pn_at = 1 + self.cids.local.first().len();
-        let header = packet::unprotect(secure.rx.header(), datagram, pn_at).map_err(|_| DropReason::Malformed)?;
+        let header = packet::unprotect(secure.keys.header(), datagram, pn_at).map_err(|_| DropReason::Malformed)?;
         let expected = secure.replay.largest().map_or(0, |largest| largest + 1);
         let pn = decode_packet_number(header.truncated_pn, header.pn_len, expected);
         let fresh = secure.replay.check(pn);
         let payload_at = pn_at + header.pn_len;
-        // A flipped key phase has no key here; it fails as any forged packet does.
         let flags = ShortFlags::from_first_byte(header.first);
-        let phase_fits = !flags.key_phase;
-        let opened = if phase_fits { secure.rx.open(datagram, payload_at, pn).ok() } else { None };
-        let Some(len) = opened else {
-            if secure.failures.on_failure(now) == Verdict::Close {
-                self.fail(now, Violation::new(TransportError::AEAD_LIMIT, "too many forged packets"), 0);
+        let place = keys::Place { pn, payload_at, key_phase: flags.key_phase };
+        let len = match secure.keys.open(now, datagram, place, || secure.recovery.pto_base()) {
+            Ok(len) => len,
+            Err(Unopened::Unasked) => {
+                self.fail(now, Violation::new(TransportError::KEY_UPDATE, "a second update before an answer"), 0);
+                return Err(DropReason::KeyPhase);
             }
-            return Err(if phase_fits { DropReason::Aead } else { DropReason::KeyPhase });
+            Err(failed) => {
+                if secure.failures.on_failure(now) == Verdict::Close {
+                    self.fail(now, Violation::new(TransportError::AEAD_LIMIT, "too many forged packets"), 0);
+                }
+                return Err(if failed == Unopened::Forged { DropReason::Aead } else { DropReason::KeyPhase });
+            }
         };
         match fresh {
             Freshness::Fresh => {}
@@ -299,6 +305,9 @@ impl Connection {
         });
         let violation = |_| Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK of a packet that was not sent");
         let summary = summary.map_err(violation)?;
+        if let Some(largest) = summary.largest_newly_acked {
+            secure.keys.on_acked(now, largest, || secure.recovery.pto_base());
+        }
         streams.on_rtt(secure.recovery.srtt());
         streams.on_rate(secure.recovery.pacing_rate());
         secure.acks.set_rtt(secure.recovery.srtt());

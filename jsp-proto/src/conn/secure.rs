@@ -4,9 +4,10 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use super::keys::Keys;
 use super::{Connection, Record};
 use crate::config::{Congestion, bounds};
-use crate::crypto::{PacketKeys, Prk, ReplayWindow, Secrets};
+use crate::crypto::{Prk, ReplayWindow, Secrets};
 use crate::fec;
 use crate::recovery::{Acks, Bbr, Controller, Cubic, Fixed, Recovery, Settings};
 use crate::time::{Instant, nanos};
@@ -15,8 +16,7 @@ use crate::wire::cursor::Writer;
 
 /// Packet protection and recovery of one connection.
 pub(super) struct Secure {
-    pub(super) tx: PacketKeys,
-    pub(super) rx: PacketKeys,
+    pub(super) keys: Keys,
     pub(super) replay: ReplayWindow,
     pub(super) acks: Acks,
     pub(super) recovery: Recovery<Record>,
@@ -34,6 +34,7 @@ impl Secure {
             && let Some(record) = self.acks.write(now, w)
         {
             self.recovery.record(Record::Ack(record));
+            self.keys.on_ack_sent(record.largest);
             if let Some(fec) = &mut self.fec_rx {
                 fec.write_reports(w);
             }
@@ -73,8 +74,7 @@ impl Connection {
         let initial_rtt = rtt.unwrap_or(transport.initial_rtt);
         let settings = Settings { initial_rtt, ..Settings::new(max_datagram, controller) };
         Box::new(Secure {
-            tx: PacketKeys::from_secret(tx),
-            rx: PacketKeys::from_secret(rx),
+            keys: Keys::new(now, tx, rx, transport.keys),
             replay: ReplayWindow::new(),
             acks: Acks::new(transport.max_ack_delay),
             recovery: Recovery::new(now, settings, self.rng.fork()),

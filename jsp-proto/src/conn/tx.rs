@@ -195,7 +195,7 @@ impl Connection {
         let usable = slot.len().min(datagram.saturating_sub(reserve));
         let slot = slot.get_mut(..usable)?;
 
-        let begun = begin(&mut secure.recovery, &cid, random_bit, slot)?;
+        let begun = begin(&mut secure.recovery, &cid, slot)?;
         let Begun { pn, pn_len, pn_at, payload_at, mut w } = begun;
         secure.write_acks(now, &mut w);
         let after_acks = w.position();
@@ -237,8 +237,9 @@ impl Connection {
             let room = datagram.saturating_sub(payload_at + TAG_LEN);
             flags.coded = secure.protect(now, pn, slot.get(payload_at..end)?, room, &self.streams.take_wish());
         }
-        *slot.first_mut()? = first_byte(ShortFlags { fec: flags.coded, key_phase: false, pn_len }, random_bit);
-        secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
+        let (keys, key_phase) = secure.keys.to_seal(now, pn);
+        *slot.first_mut()? = first_byte(ShortFlags { fec: flags.coded, key_phase, pn_len }, random_bit);
+        keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         secure.recovery.commit(now, len as u16, flags, ecn);
         if eliciting {
             secure.acks.on_eliciting_sent();
@@ -272,7 +273,7 @@ impl Connection {
         let cid = self.remote_cid();
         let Life::Closing { farewell, .. } = &self.life else { return None };
         let secure = self.secure.as_deref_mut()?;
-        let begun = begin(&mut secure.recovery, &cid, false, slot)?;
+        let begun = begin(&mut secure.recovery, &cid, slot)?;
         let Begun { pn, pn_len, pn_at, payload_at, mut w } = begun;
         // Whether or not an earlier packet said so already: a peer that is closing too must learn that all arrived.
         if let Some(record) = secure.acks.write(now, &mut w) {
@@ -281,13 +282,15 @@ impl Connection {
         farewell.write(&mut w);
         w.zeros(4).ok()?;
         let len = payload_at + w.position() + TAG_LEN;
-        secure.tx.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
+        let (keys, key_phase) = secure.keys.to_seal(now, pn);
+        *slot.first_mut()? = first_byte(ShortFlags { fec: false, key_phase, pn_len }, false);
+        keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         secure.recovery.commit(now, len as u16, Flags::ACK_ONLY, Ecn::NotEct);
         Some(len)
     }
 }
 
-/// A packet whose header is written.
+/// A packet whose header is begun: its first byte and the packet number come last.
 pub(super) struct Begun<'a> {
     pub(super) pn: u64,
     pub(super) pn_len: usize,
@@ -297,20 +300,14 @@ pub(super) struct Begun<'a> {
     pub(super) w: Writer<'a>,
 }
 
-/// Takes a packet number and writes all of the header but that.
-pub(super) fn begin<'a>(
-    recovery: &mut Recovery<Record>,
-    cid: &Cid,
-    random_bit: bool,
-    slot: &'a mut [u8],
-) -> Option<Begun<'a>> {
+/// Takes a packet number and writes the connection id.
+pub(super) fn begin<'a>(recovery: &mut Recovery<Record>, cid: &Cid, slot: &'a mut [u8]) -> Option<Begun<'a>> {
     let pn_len = recovery.next_pn_len();
     let pn = recovery.begin();
     let cid = cid.as_slice();
     let pn_at = 1 + cid.len();
     let payload_at = pn_at + pn_len;
     let end = slot.len().checked_sub(TAG_LEN)?;
-    *slot.first_mut()? = first_byte(ShortFlags { fec: false, key_phase: false, pn_len }, random_bit);
     slot.get_mut(1..pn_at)?.copy_from_slice(cid);
     let w = Writer::new(slot.get_mut(payload_at..end)?);
     Some(Begun { pn, pn_len, pn_at, payload_at, w })

@@ -74,4 +74,4 @@ pub use schedule::{ClientHelloState, ClientKem, Established, Offered, ServerOpen
 pub use transcript::Secrets;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

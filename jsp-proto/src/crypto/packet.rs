@@ -34,7 +34,6 @@ impl Secret {
     }
 
     /// The secret of the next key phase. This one is to be dropped soon: that is the forward secrecy.
-    #[cfg(any(test, feature = "internals"))]
     pub fn next(&self) -> Self {
         Self(expand_key(&self.0, "ku", b""))
     }
@@ -85,7 +84,6 @@ impl PacketKeys {
     }
 
     /// The keys of a later key phase, whose secret is `next`. The header key stays as it is.
-    #[cfg(any(test, feature = "internals"))]
     pub fn updated(&self, next: &Secret) -> Self {
         Self::from_parts(next.key().as_bytes(), next.iv(), &self.header.key)
     }

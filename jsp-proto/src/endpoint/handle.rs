@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use super::{ConnId, Endpoint};
 use crate::config::{Compression, Congestion, Fec, Network, Policy};
-use crate::conn::{Connection, MigrateError, Path};
+use crate::conn::{Connection, KeyUpdateError, MigrateError, Path};
 use crate::crypto::{KeyId, PublicKey};
 use crate::error::AppCode;
 use crate::event::ConnectionError;
@@ -348,6 +348,18 @@ impl<'e> Conn<'e> {
     /// [`MigrateError`] says why the connection stays where it is.
     pub fn migrate(&mut self, local: SocketAddr) -> Result<(), MigrateError> {
         self.change(Err(MigrateError::NotConnected), |connection, now| connection.migrate(now, Some(local), false))
+    }
+
+    // ---- keys
+
+    /// Changes the keys of both directions, beside the updates that happen by themselves
+    /// ([`ConfigBuilder::key_update_packets`](crate::ConfigBuilder::key_update_packets)). It begins with the next packet,
+    /// which is sent at once; [`ConnStats::key_updates`] counts it when the peer has followed.
+    ///
+    /// # Errors
+    /// [`KeyUpdateError`] while it is too early for one; nothing has changed then.
+    pub fn update_keys(&mut self) -> Result<(), KeyUpdateError> {
+        self.change(Err(KeyUpdateError::Closed), Connection::update_keys)
     }
 
     // ---- the end
