@@ -11,6 +11,7 @@
 //! | 22 | `recovery`: `a_full_ring_refuses_and_lost_packets_make_room` |
 //! | 26 | `stream`: `gaps_of_a_stream_of_messages_are_bounded_and_marks_are_not_gaps` |
 //! | 28 | `stream`: `each_error_code` for every type |
+//! | 37 | `key_update.rs`: `two_updates_before_an_answer_close`, `a_peer_that_is_answered_may_update_at_once` |
 //! | 51 | `stream`: `tracked_messages_are_bounded`; all other events are flags of their stream |
 
 mod support;

@@ -273,7 +273,9 @@ impl Keys {
 
     /// The peer has acknowledged packet `largest`, and maybe others below.
     pub(super) fn on_acked(&mut self, now: Instant, largest: u64, pto: impl FnOnce() -> Duration) {
-        if self.allowed_at.is_none() && !self.behind && largest >= self.first {
+        // A peer that acknowledges a phase and stays in the one before would be left behind by two.
+        let followed = self.lowest != NONE && !self.behind;
+        if self.allowed_at.is_none() && followed && largest >= self.first {
             let wait = match self.phase {
                 0 => Duration::ZERO,
                 _ => pto().saturating_mul(3).max(bounds::KEY_UPDATE_WAIT),

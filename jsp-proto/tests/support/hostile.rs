@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jsp_conformance::sim::{Happening, NodeId, Sim};
 use jsp_proto::internals::crypto::initial::{Layout, build_flight};
-use jsp_proto::internals::crypto::packet::unprotect;
+use jsp_proto::internals::crypto::packet::{Secret, unprotect};
 use jsp_proto::internals::crypto::{
     ClientHelloState, ClientKem, InitialKeys, KeyId, Offered, PacketKeys, PublicKey, SecretKey, Secrets, TAG_LEN,
     server_open,
@@ -139,7 +139,14 @@ pub struct Hostile {
     local: Cid,
     remote: Cid,
     tx: PacketKeys,
-    rx: PacketKeys,
+    /// Of all key phases so far and the next one.
+    rx: Vec<PacketKeys>,
+    /// The secret that follows the one of `tx`, and that of the last of `rx`.
+    secrets: (Secret, Secret),
+    /// The key phase it sends in, counted from 0.
+    pub phase: usize,
+    /// The key phase of the packet of the peer that came in last.
+    pub heard: usize,
     /// Packets of the peer, opened: number and payload.
     pub packets: Vec<(u64, Vec<u8>)>,
     pub next_pn: u64,
@@ -221,9 +228,24 @@ impl Hostile {
             Side::Client => (&secrets.client, &secrets.server),
             Side::Server => (&secrets.server, &secrets.client),
         };
+        let secrets = (tx.next(), rx.next());
         let (tx, rx) = (PacketKeys::from_secret(tx), PacketKeys::from_secret(rx));
-        let (packets, first_dcid) = (Vec::new(), Cid::default());
-        Self { node, first_dcid, peer, local, remote, tx, rx, packets, next_pn: 0, largest: None }
+        let next = rx.updated(&secrets.1);
+        Self {
+            node,
+            first_dcid: Cid::default(),
+            peer,
+            local,
+            remote,
+            tx,
+            rx: vec![rx, next],
+            secrets,
+            phase: 0,
+            heard: 0,
+            packets: Vec::new(),
+            next_pn: 0,
+            largest: None,
+        }
     }
 
     /// As a server: an answer to the client's hello that is sealed rightly and made up inside, different for every
@@ -235,22 +257,36 @@ impl Hostile {
         answer_flight(server, self.first_dcid, self.remote, scid, &message)
     }
 
+    /// Packets are sealed in the next key phase from now on, whether or not that is allowed.
+    pub fn update_keys(&mut self) {
+        let (tx, rx) = &mut self.secrets;
+        self.tx = self.tx.updated(tx);
+        (*tx, *rx) = (tx.next(), rx.next());
+        self.rx.push(self.rx[0].updated(rx));
+        self.phase += 1;
+    }
+
     /// Seals these bytes as the content of the next packet.
     pub fn seal(&mut self, payload: &[u8]) -> Vec<u8> {
-        self.seal_as(payload, false)
+        self.seal_as(payload, false, self.phase)
+    }
+
+    /// Seals these bytes as the content of the next packet, which claims to be of the other key phase.
+    pub fn seal_in_the_wrong_phase(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.seal_as(payload, false, self.phase + 1)
     }
 
     /// Seals these bytes as the content of the next packet, one that parity may protect.
     pub fn seal_protected(&mut self, payload: &[u8]) -> Vec<u8> {
-        self.seal_as(payload, true)
+        self.seal_as(payload, true, self.phase)
     }
 
-    fn seal_as(&mut self, payload: &[u8], fec: bool) -> Vec<u8> {
+    fn seal_as(&mut self, payload: &[u8], fec: bool, phase: usize) -> Vec<u8> {
         let pn = self.next_pn;
         self.next_pn += 1;
         let cid = self.remote.as_slice();
         let pn_at = 1 + cid.len();
-        let mut packet = vec![first_byte(ShortFlags { fec, key_phase: false, pn_len: 4 }, false)];
+        let mut packet = vec![first_byte(ShortFlags { fec, key_phase: phase % 2 == 1, pn_len: 4 }, false)];
         packet.extend_from_slice(cid);
         packet.extend_from_slice(&[0; 4]);
         packet.extend_from_slice(payload);
@@ -296,13 +332,19 @@ impl Hostile {
             return;
         }
         let pn_at = 1 + self.local.len();
-        let Ok(header) = unprotect(self.rx.header(), &mut bytes, pn_at) else { return };
+        let Ok(header) = unprotect(self.rx[0].header(), &mut bytes, pn_at) else { return };
         let expected = self.largest.map_or(0, |largest| largest + 1);
         let pn = decode_packet_number(header.truncated_pn, header.pn_len, expected);
         let at = pn_at + header.pn_len;
-        if let Ok(len) = self.rx.open(&mut bytes, at, pn) {
+        let opened = self.rx.iter().enumerate().rev().find_map(|(phase, keys)| {
+            let mut bytes = bytes.clone();
+            let len = keys.open(&mut bytes, at, pn).ok()?;
+            Some((phase, bytes[at..at + len].to_vec()))
+        });
+        if let Some((phase, payload)) = opened {
+            self.heard = phase;
             self.largest = self.largest.max(Some(pn));
-            self.packets.push((pn, bytes[at..at + len].to_vec()));
+            self.packets.push((pn, payload));
         }
     }
 

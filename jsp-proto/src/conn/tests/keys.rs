@@ -124,8 +124,17 @@ fn an_update_is_complete_when_the_peer_is_in_it_and_the_next_one_waits() {
     assert!(a.to_seal(allowed - MS, 1000).1, "still phase 1");
     assert_eq!(a.request(allowed), Ok(()));
     assert_eq!(a.request(allowed), Err(KeyUpdateError::Pending));
-    assert!(!a.to_seal(allowed, 1001).1, "phase 2");
+    let (tx, phase) = a.to_seal(allowed, 1001);
+    assert!(!phase, "phase 2");
+    let begins = seal(tx, phase, 1001, b"second");
     assert_eq!((a.phase(), a.updates()), (2, 1));
+    // A peer that acknowledges it and does not follow is waited for.
+    a.on_acked(allowed, 1001, || PTO);
+    assert_eq!(a.request(allowed + SECOND * 100), Err(KeyUpdateError::Pending));
+    assert!(open(&mut b, allowed, &begins, 1).is_ok());
+    let (tx, phase) = b.to_seal(allowed, 2);
+    let answer = seal(tx, phase, 2, b"answer");
+    assert!(open(&mut a, allowed, &answer, 1).is_ok());
     // Slow paths wait for longer.
     a.on_acked(allowed, 1001, || SECOND * 2);
     assert_eq!(a.request(allowed + SECOND * 6 - MS), Err(KeyUpdateError::Pending));
