@@ -227,7 +227,7 @@ impl Keys {
     // ---- sending
 
     /// The keys and the phase bit for packet `pn`, which must be sealed and sent. An update that is due begins with it.
-    pub(super) fn to_seal(&mut self, now: Instant, pn: u64) -> (&PacketKeys, bool) {
+    pub(super) fn sealing(&mut self, now: Instant, pn: u64) -> (&PacketKeys, bool) {
         if self.behind || pn >= self.due_pn || now >= self.due_at {
             self.turn(now, pn);
         }

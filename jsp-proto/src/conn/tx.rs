@@ -237,7 +237,7 @@ impl Connection {
             let room = datagram.saturating_sub(payload_at + TAG_LEN);
             flags.coded = secure.protect(now, pn, slot.get(payload_at..end)?, room, &self.streams.take_wish());
         }
-        let (keys, key_phase) = secure.keys.to_seal(now, pn);
+        let (keys, key_phase) = secure.keys.sealing(now, pn);
         *slot.first_mut()? = first_byte(ShortFlags { fec: flags.coded, key_phase, pn_len }, random_bit);
         keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         secure.recovery.commit(now, len as u16, flags, ecn);
@@ -282,7 +282,7 @@ impl Connection {
         farewell.write(&mut w);
         w.zeros(4).ok()?;
         let len = payload_at + w.position() + TAG_LEN;
-        let (keys, key_phase) = secure.keys.to_seal(now, pn);
+        let (keys, key_phase) = secure.keys.sealing(now, pn);
         *slot.first_mut()? = first_byte(ShortFlags { fec: false, key_phase, pn_len }, false);
         keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         secure.recovery.commit(now, len as u16, Flags::ACK_ONLY, Ecn::NotEct);

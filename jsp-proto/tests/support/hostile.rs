@@ -336,7 +336,9 @@ impl Hostile {
         let expected = self.largest.map_or(0, |largest| largest + 1);
         let pn = decode_packet_number(header.truncated_pn, header.pn_len, expected);
         let at = pn_at + header.pn_len;
-        let opened = self.rx.iter().enumerate().rev().find_map(|(phase, keys)| {
+        let odd = usize::from(ShortFlags::from_first_byte(header.first).key_phase);
+        let mut of_the_bit = self.rx.iter().enumerate().rev().filter(|(phase, _)| phase % 2 == odd);
+        let opened = of_the_bit.find_map(|(phase, keys)| {
             let mut bytes = bytes.clone();
             let len = keys.open(&mut bytes, at, pn).ok()?;
             Some((phase, bytes[at..at + len].to_vec()))

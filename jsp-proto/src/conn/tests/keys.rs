@@ -83,7 +83,7 @@ fn the_vectors_cross_an_update() {
     keys.on_acked(START, 0, || PTO);
     let mut bare = update.clone();
     let header = unprotect(keys.tx.header(), &mut bare, 9).expect("long enough");
-    let (tx, key_phase) = keys.to_seal(START, 0x20000);
+    let (tx, key_phase) = keys.sealing(START, 0x20000);
     assert!(key_phase);
     bare[9 + header.pn_len..][..4].copy_from_slice(&hex("01000000"));
     tx.seal(&mut bare, 9, header.pn_len, 0x20000);
@@ -94,20 +94,20 @@ fn the_vectors_cross_an_update() {
 fn an_update_is_complete_when_the_peer_is_in_it_and_the_next_one_waits() {
     let (mut a, mut b) = (keys(1, 2, policy(16)), keys(2, 1, policy(1 << 20)));
     assert_eq!(a.request(START), Err(KeyUpdateError::NotConfirmed));
-    assert!(!a.to_seal(START, 16).1, "nothing was acknowledged");
+    assert!(!a.sealing(START, 16).1, "nothing was acknowledged");
     a.on_acked(START, 3, || PTO);
-    assert!(!a.to_seal(START, 15).1);
-    let (tx, phase) = a.to_seal(START, 17);
+    assert!(!a.sealing(START, 15).1);
+    let (tx, phase) = a.sealing(START, 17);
     assert!(phase);
     let begins = seal(tx, phase, 17, b"first");
     assert_eq!((a.phase(), a.updates()), (1, 0));
     // The other side has sent this one before it could know.
-    let (tx, phase) = b.to_seal(START, 0);
+    let (tx, phase) = b.sealing(START, 0);
     let late = seal(tx, phase, 0, b"late");
     assert_eq!(open(&mut b, START, &begins, 1).as_deref(), Ok(&b"first"[..]));
     assert_eq!((b.phase(), b.updates()), (1, 1));
     b.on_ack_sent(17);
-    let (tx, phase) = b.to_seal(START, 1);
+    let (tx, phase) = b.sealing(START, 1);
     assert!(phase);
     let answer = seal(tx, phase, 1, b"answer");
     assert_eq!(open(&mut a, START, &late, 1).as_deref(), Ok(&b"late"[..]));
@@ -121,10 +121,10 @@ fn an_update_is_complete_when_the_peer_is_in_it_and_the_next_one_waits() {
     a.on_acked(START, 17, || PTO);
     let allowed = START + SECOND * 3;
     assert_eq!(a.request(allowed - MS), Err(KeyUpdateError::Pending));
-    assert!(a.to_seal(allowed - MS, 1000).1, "still phase 1");
+    assert!(a.sealing(allowed - MS, 1000).1, "still phase 1");
     assert_eq!(a.request(allowed), Ok(()));
     assert_eq!(a.request(allowed), Err(KeyUpdateError::Pending));
-    let (tx, phase) = a.to_seal(allowed, 1001);
+    let (tx, phase) = a.sealing(allowed, 1001);
     assert!(!phase, "phase 2");
     let begins = seal(tx, phase, 1001, b"second");
     assert_eq!((a.phase(), a.updates()), (2, 1));
@@ -132,7 +132,7 @@ fn an_update_is_complete_when_the_peer_is_in_it_and_the_next_one_waits() {
     a.on_acked(allowed, 1001, || PTO);
     assert_eq!(a.request(allowed + SECOND * 100), Err(KeyUpdateError::Pending));
     assert!(open(&mut b, allowed, &begins, 1).is_ok());
-    let (tx, phase) = b.to_seal(allowed, 2);
+    let (tx, phase) = b.sealing(allowed, 2);
     let answer = seal(tx, phase, 2, b"answer");
     assert!(open(&mut a, allowed, &answer, 1).is_ok());
     // Slow paths wait for longer.
@@ -146,10 +146,10 @@ fn an_old_key_is_changed_by_the_next_packet_and_wakes_nobody() {
     let mut keys = keys(1, 2, KeyUpdates::default());
     keys.on_acked(START, 0, || PTO);
     assert_eq!(keys.deadline(), None);
-    assert!(!keys.to_seal(START + SECOND * 600 - MS, 1).1);
+    assert!(!keys.sealing(START + SECOND * 600 - MS, 1).1);
     keys.on_timeout(START + SECOND * 6000);
     assert_eq!(keys.phase(), 0);
-    assert!(keys.to_seal(START + SECOND * 6000, 2).1);
+    assert!(keys.sealing(START + SECOND * 6000, 2).1);
 }
 
 #[test]
@@ -157,9 +157,9 @@ fn both_sides_begin_the_same_update() {
     let (mut a, mut b) = (keys(1, 2, policy(16)), keys(2, 1, policy(16)));
     a.on_acked(START, 0, || PTO);
     b.on_acked(START, 0, || PTO);
-    let (tx, phase) = a.to_seal(START, 16);
+    let (tx, phase) = a.sealing(START, 16);
     let from_a = seal(tx, phase, 16, b"from a");
-    let (tx, phase) = b.to_seal(START, 16);
+    let (tx, phase) = b.sealing(START, 16);
     let from_b = seal(tx, phase, 16, b"from b");
     assert!(open(&mut a, START, &from_b, 1).is_ok() && open(&mut b, START, &from_a, 1).is_ok());
     assert_eq!((a.phase(), a.updates(), b.phase(), b.updates()), (1, 1, 1, 1));
@@ -196,7 +196,7 @@ fn keys_are_derived_when_something_is_sent_or_time_passes_and_never_for_what_com
             assert!(keys.next.is_some() && keys.old.is_none());
             assert_eq!(keys.deadline(), None);
         } else {
-            assert!(keys.to_seal(START, 0).1);
+            assert!(keys.sealing(START, 0).1);
             assert!(keys.next.is_some());
         }
     }
@@ -215,7 +215,7 @@ fn a_peer_may_update_as_soon_as_it_is_answered_and_not_before() {
         keys.on_ack_sent(pn - 1);
         assert!(!keys.answered);
         keys.on_ack_sent(pn);
-        keys.to_seal(START, pn);
+        keys.sealing(START, pn);
     }
     assert_eq!(keys.phase(), 4);
     keys.answered = false;
@@ -239,7 +239,15 @@ fn keys_of_the_phase_before_are_kept_for_a_while() {
     }
 }
 
-/// Two of the four keys are on the heap only while they are needed.
+#[test]
+fn what_was_replaced_is_wiped() {
+    fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+    // All there is in a secret; the AEAD and the rest of the packet keys see to themselves in `crypto`.
+    wiped::<crate::crypto::Prk>();
+    assert_eq!(size_of::<Secret>(), size_of::<crate::crypto::Prk>());
+}
+
+/// The keys of the phase before are on the heap, and only while they are needed.
 #[test]
 fn keys_are_small() {
     assert!(size_of::<Keys>() <= 256 + size_of::<PacketKeys>(), "{} {}", size_of::<Keys>(), size_of::<PacketKeys>());
@@ -299,7 +307,7 @@ impl Talk {
         }
         let pn = end.next_pn;
         end.next_pn += 1;
-        let (tx, bit) = end.keys.to_seal(self.now, pn);
+        let (tx, bit) = end.keys.sealing(self.now, pn);
         let bytes = seal(tx, bit, pn, &end.largest.map_or(0, |largest| largest + 1).to_be_bytes());
         let phase = end.keys.phase();
         // Each number is used once, and no key comes back.
