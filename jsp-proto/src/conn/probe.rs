@@ -52,7 +52,7 @@ impl Connection {
         let padding = if full { w.remaining() } else { 4usize.saturating_sub(w.position()) };
         w.zeros(padding).ok()?;
         let len = payload_at + w.position() + TAG_LEN;
-        let (keys, key_phase) = secure.keys.to_seal(now, pn);
+        let (keys, key_phase) = secure.keys.sealing(now, pn);
         *slot.first_mut()? = first_byte(ShortFlags { fec: false, key_phase, pn_len }, random_bit);
         keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         // A path that is not in use says nothing about the one that is: only the reminder counts there.
