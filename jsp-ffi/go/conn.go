@@ -167,10 +167,10 @@ func (c *Conn) leave(code uint64, reason string, abort bool) {
 }
 
 // Close closes the connection after everything that was written has been delivered, waits for that, and frees what
-// belongs to the connection. Calls that block on the connection return an error that is net.ErrClosed. If the peer
-// acknowledges nothing any more, Close gives up after the time of WithLinger.
+// belongs to the connection. Calls that block on the connection return an error that is net.ErrClosed. If the peer takes
+// nothing more, Close gives up after the time of WithLinger and returns an Error with CodeUndelivered.
 //
-// Its error says that the connection ended otherwise while Close waited; that the peer has closed it too is none.
+// Other errors say that the connection ended otherwise while Close waited; that the peer has closed it too is none.
 func (c *Conn) Close() error { return c.CloseWithError(0, "") }
 
 // CloseWithError is Close with a code and a reason, at most 128 bytes, that the peer's application gets.

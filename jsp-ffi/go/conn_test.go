@@ -176,6 +176,19 @@ func TestCloseSaysThatThePeerIsGone(t *testing.T) {
 	ok(t, client.Close())
 }
 
+func TestACloseThatDeliversNothingMoreSaysSo(t *testing.T) {
+	client, server := pair(t, WithLinger(100*time.Millisecond))
+	ok(t, server.ep.socket.udp.Close())
+	ok(t, client.SendMessage(within(t), []byte("to nobody")))
+	err := client.CloseWithError(7, "late")
+	is(t, err, &Error{Code: CodeUndelivered})
+	var failure *Error
+	if !errors.As(err, &failure) || failure.ProtocolCode != 7 || !failure.Timeout() || errors.Is(err, net.ErrClosed) {
+		t.Fatalf("%#v", err)
+	}
+	is(t, context.Cause(client.Context()), &Error{Code: CodeUndelivered})
+}
+
 func TestClosingAListener(t *testing.T) {
 	l := listen(t)
 	c := must(Dial(within(t), l.Addr().String()))(t)

@@ -41,6 +41,7 @@ const (
 	CodeRefused            Code = -72
 	CodeVersion            Code = -73
 	CodeEndpointGone       Code = -74
+	CodeUndelivered        Code = -76
 )
 
 const (
@@ -60,7 +61,8 @@ const (
 type Error struct {
 	// Code says what went wrong.
 	Code Code
-	// ProtocolCode is the protocol's own code of CodePeerError and CodeProtocol, and the server's of CodeRefused.
+	// ProtocolCode is the protocol's own code of CodePeerError and CodeProtocol, the server's of CodeRefused, and
+	// the one that was given to close of CodeUndelivered.
 	ProtocolCode uint64
 	text         string
 }
@@ -78,7 +80,11 @@ func (e *Error) Is(target error) bool {
 
 // Timeout says whether time ran out.
 func (e *Error) Timeout() bool {
-	return e.Code == CodeTimeout || e.Code == CodeIdleTimeout || e.Code == CodeNoAnswer
+	switch e.Code {
+	case CodeTimeout, CodeIdleTimeout, CodeNoAnswer, CodeUndelivered:
+		return true
+	}
+	return false
 }
 
 // Temporary is part of net.Error.

@@ -98,7 +98,8 @@ func WithIdleTimeout(d time.Duration) Option { return func(o *options) { o.idle 
 // WithHandshakeTimeout sets how long Dial tries. The default is 10 seconds. The context of Dial may end it sooner.
 func WithHandshakeTimeout(d time.Duration) Option { return func(o *options) { o.handshake = d } }
 
-// WithLinger sets how long a Close may wait for a peer that acknowledges nothing. The default is 10 seconds.
+// WithLinger sets how long a Close waits for a peer that takes nothing more, before it gives up with CodeUndelivered. The
+// default is 10 seconds.
 func WithLinger(d time.Duration) Option { return func(o *options) { o.linger = d } }
 
 // A Congestion controller decides how fast a connection sends.

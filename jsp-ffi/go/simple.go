@@ -304,7 +304,7 @@ func (c *Connection) Receive() (streamID uint32, data []byte, err error) {
 var errTimeout = &Error{Code: CodeTimeout, text: "nothing came in the time given to the call"}
 
 // Close closes the connection after everything that was sent has been delivered, but waits no longer than ten seconds
-// for that.
+// for that: then its error is an Error with CodeUndelivered.
 func (c *Connection) Close() error {
 	conn, err := c.established()
 	if err != nil {
@@ -319,7 +319,7 @@ func (c *Connection) Close() error {
 		return err
 	case <-late.C:
 		conn.Abort(0, "")
-		return errorOfCode(CodeTimeout)
+		return <-closed
 	}
 }
 

@@ -455,7 +455,8 @@ typedef struct JspConfig {
   uint64_t idle_timeout_ns;
   // How long a client tries to connect. Default 10 s.
   uint64_t handshake_timeout_ns;
-  // How long a close may take to deliver what was sent. Default 10 s.
+  // How long a close waits for a peer that takes nothing more, before it gives up and the connection ends with
+  // `JSP_ERROR_UNDELIVERED`. Default 10 s.
   uint64_t linger_ns;
   // The largest datagram that is ever sent or received. Default 1472.
   uint32_t max_udp_payload;
@@ -547,10 +548,10 @@ typedef struct JspCloseReason {
   uint32_t size;
   // One of the errors from `JSP_ERROR_LOCALLY_CLOSED` on.
   JspError error;
-  // The application's code for `..._CLOSED` and `..._REFUSED`, the protocol's for `..._PEER_ERROR` and
+  // The application's code for `..._CLOSED`, `..._UNDELIVERED` and `..._REFUSED`, the protocol's for `..._PEER_ERROR` and
   // `..._PROTOCOL`, otherwise 0.
   uint64_t code;
-  // For `JSP_ERROR_IDLE_TIMEOUT` and `JSP_ERROR_NO_ANSWER`: the time that passed.
+  // For `JSP_ERROR_IDLE_TIMEOUT`, `JSP_ERROR_NO_ANSWER` and `JSP_ERROR_UNDELIVERED`: the time that passed.
   uint64_t after_ns;
   // Bytes of `reason`.
   uint32_t reason_len;
@@ -889,6 +890,10 @@ typedef struct JspMessageOptions {
 // Nobody drives the endpoint any more: its socket failed.
 #define JSP_ERROR_ENDPOINT_GONE -74
 
+// The connection ended: this side closed it, and the peer took nothing more for the time of `linger_ns`, or the program
+// aborted a close that was still delivering. Not everything was delivered.
+#define JSP_ERROR_UNDELIVERED -76
+
 // Sent again until it arrives.
 #define JSP_DELIVERY_MODE_RELIABLE 0
 
@@ -1027,11 +1032,11 @@ JspError jsp_connection_recv(struct JspConnection *connection,
                              size_t *len,
                              int64_t timeout_ms);
 
-// Delivers everything that was sent, closes the connection, and blocks until that is done: at most about 10 s. Messages
-// that are there can still be received. Closing again gives the same answer.
+// Delivers everything that was sent, closes the connection, and blocks until that is done or the peer has taken nothing
+// more for 10 s. Messages that are there can still be received. Closing again gives the same answer.
 //
-// Errors: why the connection was over otherwise, so that something may not have been delivered;
-// `JSP_ERROR_NOT_CONNECTED`.
+// Errors: `JSP_ERROR_UNDELIVERED` if the peer did not take everything; why the connection was over otherwise, so that
+// something may not have been delivered; `JSP_ERROR_NOT_CONNECTED`.
 //
 // Pointers:
 // `connection` is a handle that was not freed.
@@ -1263,7 +1268,9 @@ JspError jsp_conn_set_network(struct JspEndpoint *endpoint,
                               uint32_t network);
 
 // Closes a connection after everything accepted for sending was delivered. `code` and `reason`, at most
-// `JSP_REASON_LEN` bytes, reach the peer's application. `JSP_EVENT_CLOSED` follows. Closing again does nothing.
+// `JSP_REASON_LEN` bytes, reach the peer's application. `JSP_EVENT_CLOSED` follows; the reason is then
+// `JSP_ERROR_LOCALLY_CLOSED`, or `JSP_ERROR_UNDELIVERED` if the peer did not take everything. Closing again does
+// nothing.
 //
 // Errors: `JSP_ERROR_INVALID_ARGUMENT` for a longer reason; `JSP_ERROR_NO_CONNECTION`.
 //

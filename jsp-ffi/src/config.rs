@@ -87,7 +87,8 @@ pub struct JspConfig {
     pub idle_timeout_ns: u64,
     /// How long a client tries to connect. Default 10 s.
     pub handshake_timeout_ns: u64,
-    /// How long a close may take to deliver what was sent. Default 10 s.
+    /// How long a close waits for a peer that takes nothing more, before it gives up and the connection ends with
+    /// `JSP_ERROR_UNDELIVERED`. Default 10 s.
     pub linger_ns: u64,
     /// The largest datagram that is ever sent or received. Default 1472.
     pub max_udp_payload: u32,

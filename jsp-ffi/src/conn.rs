@@ -88,10 +88,10 @@ pub struct JspCloseReason {
     pub size: u32,
     /// One of the errors from `JSP_ERROR_LOCALLY_CLOSED` on.
     pub error: JspError,
-    /// The application's code for `..._CLOSED` and `..._REFUSED`, the protocol's for `..._PEER_ERROR` and
+    /// The application's code for `..._CLOSED`, `..._UNDELIVERED` and `..._REFUSED`, the protocol's for `..._PEER_ERROR` and
     /// `..._PROTOCOL`, otherwise 0.
     pub code: u64,
-    /// For `JSP_ERROR_IDLE_TIMEOUT` and `JSP_ERROR_NO_ANSWER`: the time that passed.
+    /// For `JSP_ERROR_IDLE_TIMEOUT`, `JSP_ERROR_NO_ANSWER` and `JSP_ERROR_UNDELIVERED`: the time that passed.
     pub after_ns: u64,
     /// Bytes of `reason`.
     pub reason_len: u32,
@@ -186,7 +186,9 @@ pub unsafe extern "C" fn jsp_conn_close_reason(
                 value.expected_key_id = fixed_text(&expected.to_string());
                 value.found_key_id = fixed_text(&got.to_string());
             }
-            ConnectionError::IdleTimeout { after } | ConnectionError::NoAnswer { after } => {
+            ConnectionError::IdleTimeout { after }
+            | ConnectionError::NoAnswer { after }
+            | ConnectionError::Undelivered { after, .. } => {
                 value.after_ns = nanos(*after);
             }
             _ => {}
@@ -405,7 +407,9 @@ pub unsafe extern "C" fn jsp_conn_set_network(
 }
 
 /// Closes a connection after everything accepted for sending was delivered. `code` and `reason`, at most
-/// `JSP_REASON_LEN` bytes, reach the peer's application. `JSP_EVENT_CLOSED` follows. Closing again does nothing.
+/// `JSP_REASON_LEN` bytes, reach the peer's application. `JSP_EVENT_CLOSED` follows; the reason is then
+/// `JSP_ERROR_LOCALLY_CLOSED`, or `JSP_ERROR_UNDELIVERED` if the peer did not take everything. Closing again does
+/// nothing.
 ///
 /// Errors: `JSP_ERROR_INVALID_ARGUMENT` for a longer reason; `JSP_ERROR_NO_CONNECTION`.
 ///

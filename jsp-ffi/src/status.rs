@@ -110,6 +110,9 @@ pub const JSP_ERROR_REFUSED: JspError = -72;
 pub const JSP_ERROR_VERSION: JspError = -73;
 /// Nobody drives the endpoint any more: its socket failed.
 pub const JSP_ERROR_ENDPOINT_GONE: JspError = -74;
+/// The connection ended: this side closed it, and the peer took nothing more for the time of `linger_ns`, or the program
+/// aborted a close that was still delivering. Not everything was delivered.
+pub const JSP_ERROR_UNDELIVERED: JspError = -76;
 
 const TEXTS: &[(JspError, &CStr)] = &[
     (JSP_ERROR_OK, c"no error"),
@@ -158,6 +161,7 @@ const TEXTS: &[(JspError, &CStr)] = &[
     (JSP_ERROR_REFUSED, c"the server refused the connection"),
     (JSP_ERROR_VERSION, c"the server speaks no protocol version that this library knows"),
     (JSP_ERROR_ENDPOINT_GONE, c"the endpoint is gone: its socket failed"),
+    (JSP_ERROR_UNDELIVERED, c"this side closed the connection, but not everything was delivered"),
 ];
 
 pub(crate) fn of_open(error: OpenError) -> JspError {
@@ -207,6 +211,7 @@ pub(crate) fn of_connect(error: &ConnectError) -> JspError {
 pub(crate) fn of_end(end: &ConnectionError) -> (JspError, u64) {
     match end {
         ConnectionError::LocallyClosed { code } => (JSP_ERROR_LOCALLY_CLOSED, code.get()),
+        ConnectionError::Undelivered { code, .. } => (JSP_ERROR_UNDELIVERED, code.get()),
         ConnectionError::PeerClosed { code, .. } => (JSP_ERROR_PEER_CLOSED, code.get()),
         ConnectionError::PeerError { error, .. } => (JSP_ERROR_PEER_ERROR, error.code()),
         ConnectionError::Protocol { error, .. } => (JSP_ERROR_PROTOCOL, error.code()),

@@ -1,6 +1,7 @@
 //! The blocking interface as a program in C uses it, on the loopback address.
 
 use std::ffi::{CStr, CString, c_char};
+use std::net::{SocketAddr, UdpSocket};
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -274,6 +275,40 @@ fn a_slow_receiver_holds_its_peer_back_and_loses_nothing() {
     });
     assert!(most < AHEAD, "nothing holds the sender back: it was {most} messages ahead");
     println!("{most} messages ahead");
+}
+
+#[test]
+fn a_close_into_silence_is_an_error() {
+    let server = Server::start();
+    let wire = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let forwarding = wire.try_clone().expect("a socket can be cloned");
+    let target: SocketAddr = server.address.parse().expect("an address");
+    let forwarder = thread::spawn(move || {
+        let (mut client, mut buffer) = (None, [0; 65_536]);
+        loop {
+            let (len, from) = forwarding.recv_from(&mut buffer).expect("a datagram");
+            match (from == target, client) {
+                // An empty datagram is the word to stop.
+                _ if len == 0 => return,
+                (true, None) => {}
+                (true, Some(client)) => drop(forwarding.send_to(&buffer[..len], client)),
+                (false, _) => {
+                    client = Some(from);
+                    drop(forwarding.send_to(&buffer[..len], target));
+                }
+            }
+        }
+    });
+    let client = Connection::to(&wire.local_addr().expect("bound").to_string());
+    let stream = client.open(1, JSP_DELIVERY_MODE_RELIABLE);
+    let peer = server.accept();
+    client.send(stream, b"heard");
+    assert_eq!(peer.recv(PATIENCE).map(|(_, message)| message), Ok(b"heard".to_vec()));
+    wire.send_to(b"", wire.local_addr().expect("bound")).expect("the loopback interface");
+    forwarder.join().expect("no panic");
+    client.send(stream, b"not heard");
+    assert_eq!(client.close(), JSP_ERROR_UNDELIVERED);
+    assert_eq!(client.close(), JSP_ERROR_UNDELIVERED, "the same answer");
 }
 
 #[test]

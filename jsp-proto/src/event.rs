@@ -70,6 +70,15 @@ pub enum ConnectionError {
         /// The code given to `close`.
         code: AppCode,
     },
+    /// This side closed it, and not everything that was accepted for sending was delivered: the peer took nothing more
+    /// of it for the [linger time](crate::ConfigBuilder::linger), or the program aborted the connection while the close
+    /// was still delivering.
+    Undelivered {
+        /// The code given to `close`.
+        code: AppCode,
+        /// For how long the peer had taken nothing more.
+        after: Duration,
+    },
     /// The peer's application closed it.
     PeerClosed {
         /// The peer's code.
@@ -131,6 +140,11 @@ impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LocallyClosed { code } => write!(f, "closed by this side with code {code}"),
+            Self::Undelivered { code, after } => write!(
+                f,
+                "closed by this side with code {code}, but not everything was delivered: the peer took nothing more \
+                 for {after:?}"
+            ),
             Self::PeerClosed { code, reason } => {
                 write!(f, "closed by the peer with code {code}")?;
                 write_reason(f, reason)

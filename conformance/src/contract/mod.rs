@@ -50,6 +50,7 @@ macro_rules! contract_scenarios {
             what_arrived_is_read_after_the_close
             dropping_the_connection_loses_nothing
             aborting_gives_the_code
+            a_close_that_delivers_nothing_more_says_so
             shutdown_delivers_and_closes_everything
             a_silent_peer_is_an_idle_timeout
             a_vanished_peer_leaves_the_endpoint_alive

@@ -331,6 +331,7 @@ impl Conn<'_> {
         let key_id = |text: &[c_char]| words(text).parse().expect("a key id");
         Some(match end.error {
             JSP_ERROR_LOCALLY_CLOSED => ConnectionError::LocallyClosed { code },
+            JSP_ERROR_UNDELIVERED => ConnectionError::Undelivered { code, after },
             JSP_ERROR_PEER_CLOSED => ConnectionError::PeerClosed { code, reason },
             JSP_ERROR_PEER_ERROR => ConnectionError::PeerError { error: TransportError::from_code(end.code), reason },
             JSP_ERROR_IDLE_TIMEOUT => ConnectionError::IdleTimeout { after },

@@ -390,11 +390,11 @@ pub(super) fn give_up(timeout_ms: i64) -> Deadline {
     u64::try_from(timeout_ms).ok().and_then(|ms| deadline(Duration::from_millis(ms)))
 }
 
-/// Delivers everything that was sent, closes the connection, and blocks until that is done: at most about 10 s. Messages
-/// that are there can still be received. Closing again gives the same answer.
+/// Delivers everything that was sent, closes the connection, and blocks until that is done or the peer has taken nothing
+/// more for 10 s. Messages that are there can still be received. Closing again gives the same answer.
 ///
-/// Errors: why the connection was over otherwise, so that something may not have been delivered;
-/// `JSP_ERROR_NOT_CONNECTED`.
+/// Errors: `JSP_ERROR_UNDELIVERED` if the peer did not take everything; why the connection was over otherwise, so that
+/// something may not have been delivered; `JSP_ERROR_NOT_CONNECTED`.
 ///
 /// # Safety
 /// `connection` is a handle that was not freed.

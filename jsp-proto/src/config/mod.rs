@@ -314,8 +314,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// How long a closing connection waits for the peer to make progress on data that was accepted for sending,
-    /// before it closes all the same and reports the rest as lost. Default: 10 s.
+    /// How long a closing connection waits for the peer to take more of the data that was accepted for sending, before
+    /// it gives up and ends as [`Undelivered`](crate::ConnectionError::Undelivered). Default: 10 s.
     pub fn linger(mut self, timeout: Duration) -> Self {
         self.config.transport.linger = timeout;
         self

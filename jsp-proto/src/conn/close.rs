@@ -2,6 +2,7 @@
 //! (specification section 3.8).
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use crate::config::bounds;
 use crate::error::{AppCode, TransportError};
@@ -112,10 +113,32 @@ impl Answer {
     }
 }
 
-/// Gives up a graceful close when the peer makes no progress for too long.
+/// Gives up a graceful close when the peer takes nothing more of what it is to deliver for too long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linger {
-    pub(crate) deadline: Instant,
+    /// When the close began, or the peer last took something.
+    since: Instant,
+    patience: Duration,
+}
+
+impl Linger {
+    pub(crate) const fn new(now: Instant, patience: Duration) -> Self {
+        Self { since: now, patience }
+    }
+
+    /// The peer took something.
+    pub(crate) fn extend(&mut self, now: Instant) {
+        self.since = self.since.max(now);
+    }
+
+    pub(crate) fn deadline(self) -> Instant {
+        self.since + self.patience
+    }
+
+    /// The end of a close with this code that is given up now.
+    pub(crate) fn undelivered(self, now: Instant, code: AppCode) -> ConnectionError {
+        ConnectionError::Undelivered { code, after: (now - self.since).min(self.patience) }
+    }
 }
 
 #[cfg(test)]

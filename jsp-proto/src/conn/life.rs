@@ -134,13 +134,14 @@ impl Connection {
             return;
         }
         self.life = Life::Flushing(Farewell::app(code, reason));
-        self.linger = Some(Linger { deadline: now + self.config.transport.linger });
+        self.linger = Some(Linger::new(now, self.config.transport.linger));
         self.finish_flush(now);
     }
 
     /// Says goodbye at once.
     pub(crate) fn abort(&mut self, now: Instant, code: AppCode, reason: &[u8]) {
         if self.life.is_live() {
+            self.cut_flush_short(now);
             self.say_farewell(now, Farewell::app(code, reason));
         }
     }
@@ -166,7 +167,16 @@ impl Connection {
     /// Progress gives a flush more time.
     pub(super) fn extend_linger(&mut self, now: Instant) {
         if let Some(linger) = &mut self.linger {
-            linger.deadline = now + self.config.transport.linger;
+            linger.extend(now);
+        }
+    }
+
+    /// A flush ends before its time: if it has not delivered everything, that is how the connection ended.
+    fn cut_flush_short(&mut self, now: Instant) {
+        if let (Life::Flushing(Farewell::App { code, .. }), Some(linger)) = (&self.life, self.linger)
+            && !self.streams.is_flushed()
+        {
+            self.error.get_or_insert(linger.undelivered(now, *code));
         }
     }
 
@@ -308,7 +318,7 @@ impl Connection {
             consider(secure.fec_rx.as_ref().and_then(|fec| fec.deadline()), Wake::Rest);
         }
         consider(self.streams.deadline(), Wake::Stream);
-        consider(self.linger.map(|linger| linger.deadline), Wake::Close);
+        consider(self.linger.map(Linger::deadline), Wake::Close);
         next
     }
 
@@ -367,9 +377,10 @@ impl Connection {
             self.on_correction_timeout(now);
         }
         if let (Life::Flushing(farewell), Some(linger)) = (&self.life, self.linger)
-            && now >= linger.deadline
+            && now >= linger.deadline()
         {
             let farewell = farewell.clone();
+            self.cut_flush_short(now);
             return self.say_farewell(now, farewell);
         }
         self.finish_flush(now);

@@ -288,13 +288,17 @@ impl Connection {
         let confirmed = self.confirmed;
         let conditions = conditions(now, &secure.recovery);
         let fec = &mut secure.fec_tx;
+        let mut delivered = false;
         let summary = secure.recovery.on_ack(now, ack, confirmed, &mut |fate, record: &Record| match (fate, record) {
             (Fate::Acked, Record::Source(record)) => fec.on_source_acked(*record, false),
             (Fate::Late, Record::Source(record)) => fec.on_source_acked(*record, true),
             (Fate::Held, Record::Source(record)) => fec.on_source_lost(&conditions, *record),
             (Fate::Acked, Record::Parity(record)) => fec.on_parity(&conditions, *record, true),
             (Fate::Lost, Record::Parity(record)) => fec.on_parity(&conditions, *record, false),
-            (Fate::Acked | Fate::Late, Record::Stream(record)) => streams.on_acked(now, record),
+            (Fate::Acked | Fate::Late, Record::Stream(record)) => {
+                delivered |= record.delivers();
+                streams.on_acked(now, record);
+            }
             (Fate::Acked | Fate::Late, Record::Ack(record)) => acks.on_acked(*record),
             (Fate::Acked | Fate::Late, Record::Control(record)) => control.on_acked(*record),
             (Fate::Acked | Fate::Late, Record::Cid(record)) => cids.on_acked(*record),
@@ -314,6 +318,8 @@ impl Connection {
         self.give_up_repairs(now);
         if summary.newly_acked > 0 {
             self.confirm_as_client();
+        }
+        if delivered {
             self.extend_linger(now);
         }
         Ok(())

@@ -210,8 +210,9 @@ impl Connection {
     /// The close begins with the call: nothing can be sent afterwards. Dropping the future does not stop it.
     ///
     /// # Errors
-    /// Why the connection ended before all was delivered: the peer closed it first, fell silent, or made no progress
-    /// for the [linger time](crate::ConfigBuilder::linger).
+    /// Why the connection ended before all was delivered: the peer closed it first or fell silent, or
+    /// [`Undelivered`](ConnectionError::Undelivered) if it took nothing more for the
+    /// [linger time](crate::ConfigBuilder::linger).
     pub fn close(
         &self,
         code: AppCode,

@@ -124,7 +124,9 @@ fn kind(error: &ConnectionError) -> ErrorKind {
         ConnectionError::LocallyClosed { .. } => ErrorKind::NotConnected,
         ConnectionError::PeerClosed { .. } | ConnectionError::PeerError { .. } => ErrorKind::ConnectionReset,
         ConnectionError::Protocol { .. } => ErrorKind::InvalidData,
-        ConnectionError::IdleTimeout { .. } | ConnectionError::NoAnswer { .. } => ErrorKind::TimedOut,
+        ConnectionError::Undelivered { .. }
+        | ConnectionError::IdleTimeout { .. }
+        | ConnectionError::NoAnswer { .. } => ErrorKind::TimedOut,
         ConnectionError::PeerKeyMismatch { .. } | ConnectionError::KeyRejected => ErrorKind::PermissionDenied,
         ConnectionError::Refused { .. } => ErrorKind::ConnectionRefused,
         ConnectionError::VersionMismatch => ErrorKind::Unsupported,

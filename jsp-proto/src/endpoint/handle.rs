@@ -365,8 +365,10 @@ impl<'e> Conn<'e> {
     // ---- the end
 
     /// Closes the connection in good order: everything accepted for sending is delivered first, then the peer is told
-    /// `code` and up to 128 bytes of `reason`. Gives up when the peer makes no progress for
-    /// [`ConfigBuilder::linger`](crate::ConfigBuilder::linger). [`Event::Closed`](crate::Event) follows.
+    /// `code` and up to 128 bytes of `reason`. Gives up when the peer takes nothing more for
+    /// [`ConfigBuilder::linger`](crate::ConfigBuilder::linger). [`Event::Closed`](crate::Event) follows, and
+    /// [`close_reason`](Self::close_reason) tells which it was: `LocallyClosed` if everything was delivered,
+    /// `Undelivered` if not.
     pub fn close(&mut self, code: AppCode, reason: &[u8]) {
         self.change((), |connection, now| connection.close(now, code, reason));
     }

@@ -119,6 +119,13 @@ pub(crate) enum StreamRecord {
 
 const _: () = assert!(size_of::<StreamRecord>() <= 32);
 
+impl StreamRecord {
+    /// Whether it is a part of what the program gave to be delivered, or of the end of a stream.
+    pub(crate) const fn delivers(&self) -> bool {
+        matches!(self, Self::Bytes { .. } | Self::Message { .. } | Self::Skip { .. } | Self::Reset { .. })
+    }
+}
+
 /// How a lost record is judged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LossContext {

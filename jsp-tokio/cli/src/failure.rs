@@ -86,7 +86,9 @@ impl From<ConnectionError> for Failure {
                 "The server runs something else: `send` needs `jsp recv` or `jsp serve` there, `ping` needs \
                      `jsp serve`,\n`chat` needs `jsp chat --listen`, `perf client` needs `jsp perf server`.",
             ),
-            ConnectionError::IdleTimeout { .. } | ConnectionError::VersionMismatch => failure.exit(Exit::Unreachable),
+            ConnectionError::IdleTimeout { .. }
+            | ConnectionError::Undelivered { .. }
+            | ConnectionError::VersionMismatch => failure.exit(Exit::Unreachable),
             _ => failure,
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use jsp_proto::{ConnectionError, DropReason, EndpointStats, StreamOptions};
+use jsp_proto::{AppCode, ConnectionError, DropReason, EndpointStats, StreamOptions};
 
 use crate::contract::content::{bytes, message, number};
 use crate::contract::peer::{ConnKey, Peer};
@@ -73,6 +73,32 @@ fn lose_the_network<C: Peer + 'static, S: Peer + 'static>(stage: Stage<C, S>, lo
             let conn = server.accept();
             answer(server, conn);
             server.closed(conn);
+        },
+    );
+}
+
+/// A close into a network that has fallen silent is an error, in its own time.
+pub fn a_close_that_delivers_nothing_more_says_so<C: Peer + 'static, S: Peer + 'static>(stage: Stage<C, S>) {
+    const LINGER: Duration = Duration::from_millis(100);
+    /// So long that it is not over first.
+    const IDLE: Duration = Duration::from_secs(1);
+    let code = AppCode::new(21);
+    let undelivered = ConnectionError::Undelivered { code, after: LINGER };
+    stage.both(|config| config.idle_timeout(IDLE)).client(|config| config.linger(LINGER)).play(
+        move |client, server| {
+            let mut relay = Relay::to(server);
+            let conn = client.connect(relay.address());
+            ask(client, conn);
+            relay.cut();
+            let stream = client.open(conn, StreamOptions::bytes().uni());
+            client.write_all(stream, &bytes(13, 100_000));
+            assert_eq!(client.at("closing into the silence").close(conn, code, b"late"), Err(undelivered.clone()));
+            assert_eq!(client.at("the own end").closed(conn), undelivered);
+        },
+        move |server| {
+            let conn = server.accept();
+            answer(server, conn);
+            assert_eq!(server.at("noticing the silence").closed(conn), ConnectionError::IdleTimeout { after: IDLE });
         },
     );
 }
