@@ -35,6 +35,8 @@ type options struct {
 	idle            time.Duration
 	handshake       time.Duration
 	linger          time.Duration
+	rateBytes       rate
+	rateMessages    rate
 	congestion      Congestion
 	fixedRate       uint64
 	policy          policy
@@ -101,6 +103,23 @@ func WithHandshakeTimeout(d time.Duration) Option { return func(o *options) { o.
 // WithLinger sets how long a Close waits for a peer that takes nothing more, before it gives up with CodeUndelivered. The
 // default is 10 seconds.
 func WithLinger(d time.Duration) Option { return func(o *options) { o.linger = d } }
+
+// A rate is so many per second, and so many at once.
+type rate struct{ perSecond, burst uint64 }
+
+// WithRateLimitBytes holds each peer to that many bytes of data per second on a connection, 1000 to 2^40, and to burst
+// bytes at once; less than the receive window, 1 MiB, counts as that. The peer waits, and nothing is lost of what is
+// reliable. The burst should be what the connection carries in a round trip, or the rate is not reached.
+func WithRateLimitBytes(bytesPerSecond, burst uint64) Option {
+	return func(o *options) { o.rateBytes = rate{bytesPerSecond, burst} }
+}
+
+// WithRateLimitMessages lets at most that many messages per second be received on a connection, 1 to 1,000,000, and burst
+// messages at once. Others wait, and when too many wait so does the peer; of what it sends as best effort it then loses
+// what is too old.
+func WithRateLimitMessages(messagesPerSecond, burst uint32) Option {
+	return func(o *options) { o.rateMessages = rate{uint64(messagesPerSecond), uint64(burst)} }
+}
 
 // A Congestion controller decides how fast a connection sends.
 type Congestion uint32
@@ -199,6 +218,11 @@ func (o *options) endpoint(origin time.Time) (native, error) {
 		client_auth:          flag(o.requireIdentity),
 		accept:               accept,
 		unix_time_at_origin:  C.uint64_t(origin.Unix()),
+
+		rate_limit_bytes:          C.uint64_t(o.rateBytes.perSecond),
+		rate_limit_bytes_burst:    C.uint64_t(o.rateBytes.burst),
+		rate_limit_messages:       C.uint32_t(o.rateMessages.perSecond),
+		rate_limit_messages_burst: C.uint32_t(o.rateMessages.burst),
 	}
 	config.size = C.uint32_t(unsafe.Sizeof(config))
 	if !o.hideKey {

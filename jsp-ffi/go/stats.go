@@ -27,6 +27,9 @@ type ConnStats struct {
 	StreamsOpen uint64
 	// SendBuffered is how many bytes were accepted for sending and are not settled.
 	SendBuffered uint64
+	// CreditDelays is how often a rate limit began to hold the peer back, MessageDelays how often it made a reader wait for
+	// a message that was there.
+	CreditDelays, MessageDelays uint64
 	// DatagramSize is the size of the largest datagram on the path.
 	DatagramSize int
 	// ECN says whether the path carries marks of congestion.
@@ -63,6 +66,8 @@ func (c *Conn) currentStats() ConnStats {
 		BytesRetransmitted:    uint64(s.bytes_retransmitted),
 		StreamsOpen:           uint64(s.streams_open),
 		SendBuffered:          uint64(s.send_buffered),
+		CreditDelays:          uint64(s.credit_delays),
+		MessageDelays:         uint64(s.message_delays),
 		DatagramSize:          int(s.datagram_size),
 		ECN:                   s.ecn_capable != 0,
 

@@ -428,6 +428,10 @@ typedef struct JspConnStats {
   uint32_t fec_block_parity;
   // Blocks that packets are dealt to in turn, against losses in bursts.
   uint32_t fec_interleaving;
+  // Times that a rate limit began to hold back credit for the peer.
+  uint64_t credit_delays;
+  // Times that a reader was told to wait for a message that was there, because of a rate limit.
+  uint64_t message_delays;
 } JspConnStats;
 
 // The settings of an endpoint. All zeros, with `size` set, is a client with the defaults; with `server_seed` it is a
@@ -520,6 +524,17 @@ typedef struct JspConfig {
   double fec_target;
   // How long the first packet of a block may wait for its parity, 1 ms to 1 s. Default 20 ms.
   uint64_t fec_max_delay_ns;
+  // Not 0: each peer is held to that many bytes of stream data per second on a connection, 1000 to 2^40. Its credit
+  // waits; nothing is lost of what is reliable. Default no limit.
+  uint64_t rate_limit_bytes;
+  // The same at once, up to 2^40; a smaller number than `receive_window` counts as that. At least what the connection
+  // carries in a round trip, or the rate is not reached.
+  uint64_t rate_limit_bytes_burst;
+  // Not 0: of each connection at most that many messages can be received per second, up to 1,000,000. Others wait
+  // unread, and the peer's credit with them. Default no limit.
+  uint32_t rate_limit_messages;
+  // The same at once, up to 1,000,000.
+  uint32_t rate_limit_messages_burst;
 } JspConfig;
 
 // What a connection is.

@@ -152,6 +152,17 @@ pub struct JspConfig {
     pub fec_target: f64,
     /// How long the first packet of a block may wait for its parity, 1 ms to 1 s. Default 20 ms.
     pub fec_max_delay_ns: u64,
+    /// Not 0: each peer is held to that many bytes of stream data per second on a connection, 1000 to 2^40. Its credit
+    /// waits; nothing is lost of what is reliable. Default no limit.
+    pub rate_limit_bytes: u64,
+    /// The same at once, up to 2^40; a smaller number than `receive_window` counts as that. At least what the connection
+    /// carries in a round trip, or the rate is not reached.
+    pub rate_limit_bytes_burst: u64,
+    /// Not 0: of each connection at most that many messages can be received per second, up to 1,000,000. Others wait
+    /// unread, and the peer's credit with them. Default no limit.
+    pub rate_limit_messages: u32,
+    /// The same at once, up to 1,000,000.
+    pub rate_limit_messages_burst: u32,
 }
 
 // SAFETY: a `u32` first; numbers and pointers take any bits.
@@ -344,7 +355,22 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
         b.max_receive_window(c, s)
     })?;
     builder = set_both(builder, [given.send_buffer, given.stream_send_buffer], |b, c, s| b.send_buffer(c, s))?;
-    policy(builder, &given)
+    policy(rates(builder, &given)?, &given)
+}
+
+/// Applies what is said about rates.
+fn rates(mut builder: ConfigBuilder, given: &JspConfig) -> Result<ConfigBuilder, JspError> {
+    match (given.rate_limit_bytes, given.rate_limit_bytes_burst) {
+        (0, 0) => {}
+        (0, _) => return Err(JSP_ERROR_INVALID_ARGUMENT),
+        (rate, burst) => builder = builder.rate_limit_bytes(rate, burst),
+    }
+    match (given.rate_limit_messages, given.rate_limit_messages_burst) {
+        (0, 0) => {}
+        (0, _) => return Err(JSP_ERROR_INVALID_ARGUMENT),
+        (rate, burst) => builder = builder.rate_limit_messages(rate, burst),
+    }
+    Ok(builder)
 }
 
 /// Applies what is said about compression and error correction.
@@ -466,7 +492,8 @@ mod tests {
         assert!(!refused(&|config| (config.fec_max_symbols, config.fec_max_delay_ns) = (256, 1_000_000_000)));
         assert!(!refused(&|config| config.fec_max_symbols = JSP_FEC_NO_SYMBOLS));
         assert!(!refused(&|config| (config.compression, config.accept_compressed) = (3, 2)));
-        let wrong: [&dyn Fn(&mut JspConfig); 12] = [
+        assert!(!refused(&|config| (config.rate_limit_bytes, config.rate_limit_messages) = (1000, 1)));
+        let wrong: [&dyn Fn(&mut JspConfig); 16] = [
             &|config| config.profile = 4,
             &|config| config.accept_compressed = 3,
             &|config| config.compression = 4,
@@ -479,6 +506,10 @@ mod tests {
             &|config| config.fec_target = f64::NAN,
             &|config| config.fec_target = -1.0,
             &|config| config.fec_max_delay_ns = 1,
+            &|config| config.rate_limit_bytes = 999,
+            &|config| config.rate_limit_bytes_burst = 1,
+            &|config| config.rate_limit_messages = 1_000_001,
+            &|config| config.rate_limit_messages_burst = 1,
         ];
         for (number, change) in wrong.into_iter().enumerate() {
             assert!(refused(change), "{number}");

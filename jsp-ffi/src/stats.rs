@@ -149,6 +149,10 @@ pub struct JspConnStats {
     pub fec_block_parity: u32,
     /// Blocks that packets are dealt to in turn, against losses in bursts.
     pub fec_interleaving: u32,
+    /// Times that a rate limit began to hold back credit for the peer.
+    pub credit_delays: u64,
+    /// Times that a reader was told to wait for a message that was there, because of a rate limit.
+    pub message_delays: u64,
 }
 
 // SAFETY: a `u32` first; numbers take any bits.
@@ -292,6 +296,8 @@ impl From<&jsp_proto::ConnStats> for JspConnStats {
             fec_block_sources: u32::from(fec.block_sources),
             fec_block_parity: u32::from(fec.block_parity),
             fec_interleaving: u32::from(fec.interleaving),
+            credit_delays: from.credit_delays,
+            message_delays: from.message_delays,
         }
     }
 }

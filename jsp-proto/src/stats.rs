@@ -229,6 +229,12 @@ pub struct ConnStats {
     pub send_credit: u64,
     /// Bytes of memory held for received data.
     pub receive_memory: u64,
+    /// Times that a [rate limit](crate::ConfigBuilder::rate_limit_bytes) began to hold back credit for the peer that it
+    /// would have got otherwise.
+    pub credit_delays: u64,
+    /// Times that a reader was told to wait for a message that was there, because of a
+    /// [rate limit](crate::ConfigBuilder::rate_limit_messages).
+    pub message_delays: u64,
     /// Messages, and blocks of streams of bytes, on which compression was tried; those that it hardly made smaller were
     /// sent as they were.
     pub compressions_tried: u64,

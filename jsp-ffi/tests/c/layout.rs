@@ -38,7 +38,8 @@ fn in_rust() -> BTreeSet<String> {
             stream_receive_window max_receive_window max_stream_receive_window send_buffer stream_send_buffer
             max_streams max_message_size max_queue_age_ns unix_time_at_origin token_key reset_key congestion
             reserved fixed_rate_without_congestion_control profile accept_compressed compression fec fec_sources
-            fec_parity fec_max_overhead fec_max_symbols fec_target fec_max_delay_ns
+            fec_parity fec_max_overhead fec_max_symbols fec_target fec_max_delay_ns rate_limit_bytes
+            rate_limit_bytes_burst rate_limit_messages rate_limit_messages_burst
         }
         JspClientConfig {
             size trust public_key key_ids key_ids_len identity_seed identity_inline reserved psk psk_id app_token
@@ -71,7 +72,7 @@ fn in_rust() -> BTreeSet<String> {
             messages_compressed bytes_before_compression bytes_after_compression fec_sources_sent fec_parity_sent
             fec_parity_bytes_sent fec_repaired_by_peer fec_unrepaired fec_sources_received fec_parity_received
             fec_parity_unused fec_repaired fec_repairs_refused fec_malformed fec_loss_ppm fec_block_sources
-            fec_block_parity fec_interleaving
+            fec_block_parity fec_interleaving credit_delays message_delays
         }
     }
 }

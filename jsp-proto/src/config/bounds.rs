@@ -50,6 +50,8 @@
 //! | [`FEC_DECODES_PER_SECOND`], burst | 200, 20 per connection | not repaired, and counted |
 //! | [`Bounds::decodes_per_second`], burst | 1000, 100, dealt to connections in turn | repair waits, and is counted if it comes to nothing |
 //! | [`FEC_MALFORMED`] | 3 per connection | nothing is repaired any more |
+//! | bytes from one peer | none unless [`ConfigBuilder::rate_limit_bytes`](super::ConfigBuilder::rate_limit_bytes) | its credit waits |
+//! | messages from one peer | none unless [`ConfigBuilder::rate_limit_messages`](super::ConfigBuilder::rate_limit_messages) | they wait unread, and its credit with them |
 //! | receive windows | up to [`MAX_RECEIVE_WINDOW`], [`MAX_STREAM_RECEIVE_WINDOW`] | closed with FLOW_CONTROL |
 //! | memory of a stream's received data | 2 windows; 256 KiB while it is empty | no credit; given back |
 //! | gaps in a stream | max(256, window / 1200) | packet not accepted |

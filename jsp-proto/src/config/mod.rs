@@ -9,6 +9,7 @@ mod client;
 mod keys;
 mod policy;
 mod profile;
+mod rate;
 mod shard;
 
 use alloc::boxed::Box;
@@ -23,6 +24,7 @@ pub use client::{ClientConfig, ClientConfigError, Trust};
 pub(crate) use keys::KeyUpdates;
 pub use policy::{Compression, Fec, Network};
 pub(crate) use policy::{Policy, Wish};
+pub(crate) use rate::{Rate, Rates};
 pub use shard::Shard;
 pub(crate) use shard::{CID_LEN, new_cid};
 
@@ -134,6 +136,7 @@ pub(crate) struct Transport {
     pub(crate) fec_max_delay: Duration,
     pub(crate) fec_max_symbols: u16,
     pub(crate) keys: KeyUpdates,
+    pub(crate) rates: rate::Rates,
 }
 
 impl Default for Transport {
@@ -163,6 +166,7 @@ impl Default for Transport {
             fec_max_delay: Duration::from_millis(20),
             fec_max_symbols: 128,
             keys: KeyUpdates::default(),
+            rates: rate::Rates::default(),
         }
     }
 }
@@ -503,6 +507,7 @@ impl ConfigBuilder {
         check(delays.contains(&transport.fec_max_delay), "fec_max_delay is 1 ms to 1 s")?;
         check(transport.fec_max_symbols <= 256, "fec_max_symbols is at most 256")?;
         transport.keys.check()?;
+        transport.rates.check()?;
         check(transport.initial_rtt > Duration::ZERO, "initial_rtt is above zero")?;
         check(transport.handshake_timeout > Duration::ZERO, "handshake_timeout is above zero")?;
         check(transport.send_buffer > 0 && transport.stream_send_buffer > 0, "send buffers are above zero")?;

@@ -435,6 +435,7 @@ fn limits(config: &Config, side: Side) -> Limits {
         stream_send_buffer: transport.stream_send_buffer,
         max_queue_age: transport.max_queue_age,
         policy: transport.policy,
+        rates: transport.rates,
         ..Limits::default()
     }
 }

@@ -4,6 +4,7 @@ use super::Connection;
 use crate::crypto::kdf;
 use crate::stats::ConnStats;
 use crate::stream::Streams;
+use crate::time::Instant;
 
 impl Connection {
     pub(crate) fn streams(&self) -> &Streams {
@@ -11,6 +12,12 @@ impl Connection {
     }
 
     pub(crate) fn streams_mut(&mut self) -> &mut Streams {
+        &mut self.streams
+    }
+
+    /// For reading, which gives credit by the time.
+    pub(crate) fn streams_at(&mut self, now: Instant) -> &mut Streams {
+        self.streams.at(now);
         &mut self.streams
     }
 
@@ -30,6 +37,8 @@ impl Connection {
         stats.send_buffered = streams.send_buffered;
         stats.send_credit = streams.send_credit;
         stats.bytes_retransmitted = streams.retransmitted;
+        stats.credit_delays = streams.credit_delays;
+        stats.message_delays = streams.message_delays;
         stats.compressions_tried = streams.compression.tried;
         stats.messages_compressed = streams.compression.packed;
         stats.bytes_before_compression = streams.compression.before;

@@ -249,7 +249,7 @@ impl<'e> Conn<'e> {
     /// If this side cannot read bytes from the stream, or these.
     pub fn recv(&mut self, stream: StreamId, out: &mut [u8]) -> Result<Recv, RecvError> {
         let result =
-            self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv(stream, out));
+            self.change(Err(RecvError::UnknownStream), |connection, now| connection.streams_at(now).recv(stream, out));
         self.close_if_corrupt(stream, result)
     }
 
@@ -271,8 +271,8 @@ impl<'e> Conn<'e> {
     /// # Errors
     /// If this side cannot read bytes from the stream, or these.
     pub fn consume(&mut self, stream: StreamId, bytes: usize) -> Result<(), RecvError> {
-        let result =
-            self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().consume(stream, bytes));
+        let result = self
+            .change(Err(RecvError::UnknownStream), |connection, now| connection.streams_at(now).consume(stream, bytes));
         self.close_if_corrupt(stream, result)
     }
 
@@ -289,8 +289,9 @@ impl<'e> Conn<'e> {
     /// # Errors
     /// If this side cannot read messages from the stream, or this one.
     pub fn recv_message(&mut self, stream: StreamId, out: &mut Vec<u8>) -> Result<RecvMessage, RecvError> {
-        let result = self
-            .change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().recv_message(stream, out));
+        let result = self.change(Err(RecvError::UnknownStream), |connection, now| {
+            connection.streams_at(now).recv_message(stream, out)
+        });
         self.close_if_corrupt(stream, result)
     }
 
@@ -300,8 +301,8 @@ impl<'e> Conn<'e> {
     /// # Errors
     /// If this side cannot read messages from the stream, or this one.
     pub fn peek_message(&mut self, stream: StreamId) -> Result<Option<Slices<'_>>, RecvError> {
-        let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
-        let unpacked = connection.streams_mut().unpack_message(stream);
+        let unpacked = self
+            .change(Err(RecvError::UnknownStream), |connection, now| connection.streams_at(now).unpack_message(stream));
         self.close_if_corrupt(stream, unpacked)?;
         let connection = self.connection_mut().ok_or(RecvError::UnknownStream)?;
         connection.streams_mut().peek_message(stream)
@@ -312,7 +313,7 @@ impl<'e> Conn<'e> {
     /// # Errors
     /// If this side cannot read messages from the stream.
     pub fn consume_message(&mut self, stream: StreamId) -> Result<(), RecvError> {
-        self.change(Err(RecvError::UnknownStream), |connection, _| connection.streams_mut().consume_message(stream))
+        self.change(Err(RecvError::UnknownStream), |connection, now| connection.streams_at(now).consume_message(stream))
     }
 
     // ---- sending

@@ -273,7 +273,7 @@ impl Streams {
     }
 
     /// The read found nothing: the next arrival is told again.
-    fn rearm(&mut self, key: Key) {
+    pub(super) fn rearm(&mut self, key: Key) {
         if let Some(stream) = self.slab.get_mut(key) {
             stream.told_readable = false;
         }
@@ -348,7 +348,10 @@ impl Streams {
     /// Expands the next message if it is compressed, once, so that [`peek_message`](Self::peek_message) can show it.
     pub(crate) fn unpack_message(&mut self, sid: StreamId) -> Result<(), RecvError> {
         let (key, half) = self.receiving(sid, true)?;
-        let Found::Data { start, end, packed: true } = half.find() else { return Ok(()) };
+        let Found::Data { start, end, packed } = half.find() else { return Ok(()) };
+        if self.hold_message(key) || !packed {
+            return Ok(());
+        }
         if self.unpacked.shows(sid, start) {
             return Ok(());
         }
@@ -374,6 +377,7 @@ impl Streams {
         self.unpack_message(sid)?;
         let (key, half) = self.receiving(sid, true)?;
         match half.find() {
+            Found::Data { .. } if self.message_rate.as_ref().is_some_and(|rate| rate.holds(key)) => Ok(None),
             Found::Data { packed: true, .. } => Ok(Some((self.unpacked.message(), &[]))),
             Found::Data { start, end, .. } => Ok(Some(self.receiving(sid, true)?.1.slices(start, end))),
             Found::Nothing => {
@@ -388,8 +392,11 @@ impl Streams {
     /// Takes the message that [`peek_message`](Self::peek_message) showed.
     pub(crate) fn consume_message(&mut self, sid: StreamId) -> Result<(), RecvError> {
         let (key, half) = self.receiving(sid, true)?;
-        if let Found::Data { start, packed: true, .. } = half.find() {
-            self.unpacked.consumed(sid, start);
+        if let Found::Data { start, packed, .. } = half.find() {
+            if packed {
+                self.unpacked.consumed(sid, start);
+            }
+            self.count_message();
         }
         self.read(key, RecvHalf::consume_message);
         Ok(())
@@ -398,7 +405,12 @@ impl Streams {
     /// Replaces the contents of `out` by the next message.
     pub(crate) fn recv_message(&mut self, sid: StreamId, out: &mut Vec<u8>) -> Result<RecvMessage, RecvError> {
         let (key, half) = self.receiving(sid, true)?;
-        match half.find() {
+        let found = half.find();
+        if matches!(found, Found::Data { .. }) && self.hold_message(key) {
+            return Ok(RecvMessage::Blocked);
+        }
+        let (key, half) = self.receiving(sid, true)?;
+        match found {
             Found::Data { start, end, packed } => {
                 let (head, tail) = half.slices(start, end);
                 if packed {
@@ -410,6 +422,7 @@ impl Streams {
                     out.extend_from_slice(head);
                     out.extend_from_slice(tail);
                 }
+                self.count_message();
                 self.read(key, RecvHalf::consume_message);
                 Ok(RecvMessage::Message(out.len()))
             }

@@ -9,8 +9,12 @@
 //! them must never leave a sender whose data was all consumed with less than the largest: it is made twice that size,
 //! and if its cap forbids that, it grants earlier than by half.
 
-use crate::time::{Instant, nanos};
+use alloc::boxed::Box;
 use core::time::Duration;
+
+use super::Limits;
+use super::rate::ByteRate;
+use crate::time::{Instant, nanos};
 
 /// One receive window, of a stream or of the connection.
 #[derive(Clone, Copy, Debug)]
@@ -65,11 +69,21 @@ impl Window {
 
     /// Grants more if at least half of the window was released since the last grant; true if the peer is to be told.
     pub(super) fn update(&mut self, released: u64, overhang: u64, climate: Climate) -> bool {
-        if climate.pressure == Pressure::NoCredit {
+        self.update_up_to(released, overhang, climate, (u64::MAX, 0))
+    }
+
+    /// As [`update`](Self::update), but no further than a cap. If that is in the way, by at least a step.
+    pub(super) fn update_up_to(
+        &mut self,
+        released: u64,
+        overhang: u64,
+        climate: Climate,
+        (cap, step): (u64, u64),
+    ) -> bool {
+        if !self.is_due(released, overhang, climate) {
             return false;
         }
-        let threshold = (self.size / 2).min(self.size.saturating_sub(self.whole)).max(1);
-        if self.limit(released, overhang).saturating_sub(self.granted) < threshold {
+        if cap < self.limit(released, overhang) && cap.saturating_sub(self.granted) < step {
             return false;
         }
         let fast = self.updated.is_some_and(|updated| climate.now.nanos_since(updated) < 2 * climate.srtt);
@@ -77,8 +91,15 @@ impl Window {
             self.size = self.size.saturating_mul(2).min(self.max);
         }
         self.updated = Some(climate.now);
-        self.granted = self.limit(released, overhang).max(self.granted);
+        self.granted = self.limit(released, overhang).min(cap).max(self.granted);
         true
+    }
+
+    /// Whether enough was released for a grant.
+    pub(super) fn is_due(&self, released: u64, overhang: u64, climate: Climate) -> bool {
+        let threshold = (self.size / 2).min(self.size.saturating_sub(self.whole)).max(1);
+        let more = self.limit(released, overhang).saturating_sub(self.granted);
+        climate.pressure != Pressure::NoCredit && more >= threshold
     }
 
     /// The window carries messages or blocks of up to `size` bytes.
@@ -92,7 +113,7 @@ impl Window {
         self.size = self.size.max(size.min(self.max));
     }
 
-    fn limit(&self, released: u64, overhang: u64) -> u64 {
+    pub(super) fn limit(&self, released: u64, overhang: u64) -> u64 {
         let withheld = overhang.saturating_sub(self.size);
         self.size.saturating_add(released).saturating_sub(withheld)
     }
@@ -116,18 +137,23 @@ pub(super) struct RecvPool {
     pub(super) climate: Climate,
     /// MAX_DATA is to be sent.
     pub(super) update_due: bool,
+    /// How fast credit may be given.
+    pub(super) rate: Option<Box<ByteRate>>,
 }
 
 impl RecvPool {
-    pub(super) fn new(window: Window, max_message: u64) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let rate = limits.rates.bytes.map(|rate| Box::new(ByteRate::new(rate, limits.max_data)));
+        let max = rate.as_ref().map_or(u64::MAX, |rate| rate.max_window());
         Self {
-            window,
+            window: Window::new(limits.max_data, limits.max_window.min(max)),
+            rate,
             received: 0,
             released: 0,
             overhang: 0,
             partial: 0,
             held: 0,
-            max_message,
+            max_message: limits.max_message_size,
             climate: Climate { now: Instant::ZERO, srtt: 0, pressure: Pressure::None },
             update_due: false,
         }
@@ -135,6 +161,11 @@ impl RecvPool {
 
     /// Grants connection credit if it is time to.
     pub(super) fn update(&mut self) {
+        if let Some(mut rate) = self.rate.take() {
+            self.update_within_rate(&mut rate);
+            self.rate = Some(rate);
+            return;
+        }
         self.update_due |= self.window.update(self.released, self.overhang, self.climate);
     }
 

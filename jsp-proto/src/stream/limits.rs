@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use crate::config::{Policy, bounds};
+use crate::config::{Policy, Rates, bounds};
 use crate::time::{Instant, nanos};
 
 /// What this side grants to the peer and allows itself.
@@ -35,6 +35,8 @@ pub(crate) struct Limits {
     pub(crate) event_bound: usize,
     /// What streams do that have no setting of their own.
     pub(crate) policy: Policy,
+    /// How fast the peer may send.
+    pub(crate) rates: Rates,
 }
 
 impl Default for Limits {
@@ -53,6 +55,7 @@ impl Default for Limits {
             best_effort_queue: 1024,
             event_bound: 1024,
             policy: Policy::default(),
+            rates: Rates::default(),
         }
     }
 }

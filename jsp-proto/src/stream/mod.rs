@@ -22,6 +22,7 @@ mod lz4;
 mod pace;
 mod pad;
 mod queue;
+mod rate;
 mod receive;
 mod recv;
 mod ring;
@@ -33,6 +34,7 @@ mod state;
 mod tests;
 mod transmit;
 
+use alloc::boxed::Box;
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -58,6 +60,7 @@ use limits::{Bucket, Refusals};
 pub(crate) use lz4::PackStats;
 use lz4::{Packer, Unpacked};
 use queue::Queues;
+use rate::MessageRate;
 pub(crate) use receive::Admit;
 use recv::RecvHalf;
 use sched::Sched;
@@ -148,6 +151,10 @@ pub(crate) struct StreamStats {
     pub(crate) retransmitted: u64,
     /// What compressing did.
     pub(crate) compression: PackStats,
+    /// How often the rate of bytes began to hold credit back.
+    pub(crate) credit_delays: u64,
+    /// How often a reader of messages was told to wait by their rate.
+    pub(crate) message_delays: u64,
 }
 
 // Bits of `Stream::events`, in the order in which they are told.
@@ -242,6 +249,7 @@ pub(crate) struct Streams {
     starved: Queues<1>,
     /// Streams with dead bytes that the peer was not told of.
     dead: Queues<1>,
+    message_rate: Option<Box<MessageRate>>,
     timers: BinaryHeap<Reverse<(u64, u32, u32)>>,
     /// When to look for large rings that rest; `None` while there are no large ones.
     cool_at: Option<Instant>,
@@ -292,7 +300,7 @@ impl Streams {
                 best_effort_queue: local.best_effort_queue.max(1),
                 outcomes: Outcomes::new(local.event_bound),
             },
-            recv: RecvPool::new(Window::new(local.max_data, local.max_window), local.max_message_size),
+            recv: RecvPool::new(&local),
             packer: Packer::default(),
             unpacked: Unpacked::default(),
             spare: Vec::new(),
@@ -306,6 +314,7 @@ impl Streams {
             available_types: 0,
             starved: Queues::new(),
             dead: Queues::new(),
+            message_rate: local.rates.messages.map(|rate| Box::new(MessageRate::new(rate))),
             timers: BinaryHeap::new(),
             cool_at: None,
             woken: Vec::new(),
@@ -394,7 +403,7 @@ impl Streams {
         }
     }
 
-    fn at(&mut self, now: Instant) {
+    pub(crate) fn at(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.recv.climate.now = self.now;
     }
@@ -500,7 +509,9 @@ impl Streams {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let message = self.timers.peek().map(|Reverse((at, ..))| Instant::from_nanos(*at));
         let churn = self.types.iter().any(|count| count.deferred > 0).then(|| self.churn.next());
-        earliest(self.cool_at, earliest(message, churn))
+        let credit = self.recv.rate.as_ref().and_then(|rate| rate.due());
+        let unread = self.message_rate.as_ref().and_then(|rate| rate.due());
+        earliest(earliest(self.cool_at, credit), earliest(unread, earliest(message, churn)))
     }
 
     /// Gives up messages whose time is over, and returns places that were held back.
@@ -531,6 +542,7 @@ impl Streams {
         if self.cool_at.is_some_and(|at| at <= self.now) {
             self.cool();
         }
+        self.follow_rates();
         self.relieve();
     }
 
@@ -561,6 +573,9 @@ impl Streams {
     /// received may still be read.
     pub(crate) fn close_all(&mut self) {
         self.closed = true;
+        if let Some(rate) = &mut self.message_rate {
+            rate.end();
+        }
         let keys: Vec<Key> = self.slab.iter().map(|(key, _)| key).collect();
         for key in keys {
             let Some(stream) = self.slab.get_mut(key) else { continue };
@@ -611,6 +626,8 @@ impl Streams {
             send_credit: self.send.credit(),
             retransmitted: self.retransmitted,
             compression: self.packer.stats,
+            credit_delays: self.recv.rate.as_ref().map_or(0, |rate| rate.delays()),
+            message_delays: self.message_rate.as_ref().map_or(0, |rate| rate.delays()),
         }
     }
 }

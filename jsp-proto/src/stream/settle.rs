@@ -12,8 +12,9 @@ impl Streams {
     /// To be called after every change to a stream. Cost: O(1), apart from the messages that are let go of.
     pub(super) fn settle(&mut self, key: Key) {
         let blocked = self.settle_sending(key);
+        let held = self.message_rate.as_ref().is_some_and(|rate| rate.holds(key));
         let Some(stream) = self.slab.get_mut(key) else { return };
-        settle_receiving(stream);
+        settle_receiving(stream, held);
         if self.cool_at.is_none() && (stream.is_warm() || self.packer.is_large()) {
             self.cool_at = Some(self.now.plus_nanos(COOLING));
         }
@@ -122,6 +123,9 @@ impl Streams {
         self.events.remove(key);
         self.starved.remove(key);
         self.dead.remove(key);
+        if let Some(rate) = &mut self.message_rate {
+            rate.forget(key);
+        }
         self.map.remove(&sid);
         self.slab.remove(key);
         if sid.initiator() != self.side {
@@ -159,7 +163,8 @@ impl Streams {
     }
 }
 
-fn settle_receiving(stream: &mut Stream) {
+/// A stream that is `held` has a message that may not be read yet.
+fn settle_receiving(stream: &mut Stream, held: bool) {
     let Some(half) = &mut stream.recv else { return };
     if core::mem::take(&mut half.update_due) {
         stream.control |= control::MAX_STREAM_DATA;
@@ -170,7 +175,7 @@ fn settle_receiving(stream: &mut Stream) {
             stream.told_reset = true;
             stream.events |= RESET;
         }
-    } else if !stream.told_readable && half.is_readable() {
+    } else if !held && !stream.told_readable && half.is_readable() {
         stream.told_readable = true;
         stream.events |= READABLE;
     }

@@ -230,6 +230,9 @@ impl RecvHalf {
             return Err(Violation::new(TransportError::FLOW_CONTROL, "connection limit exceeded"));
         }
         pool.received += more;
+        if let Some(rate) = &mut pool.rate {
+            rate.on_bytes(pool.climate.now, more);
+        }
         self.highest = end;
         self.window.touch(pool.climate.now);
         pool.window.touch(pool.climate.now);
