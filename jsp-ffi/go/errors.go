@@ -3,6 +3,7 @@ package jetstream
 import (
 	"fmt"
 	"net"
+	"syscall"
 )
 
 // A Code is one of the numbers with which the library says what went wrong; they are never reused.
@@ -41,6 +42,7 @@ const (
 	CodeRefused            Code = -72
 	CodeVersion            Code = -73
 	CodeEndpointGone       Code = -74
+	CodePeerReset          Code = -75
 	CodeUndelivered        Code = -76
 )
 
@@ -57,7 +59,8 @@ const (
 
 // An Error is whatever the library objects to and no other type of error describes.
 //
-// It is [net.ErrClosed] if this side closed what was used, and a net.Error with Timeout() true if time ran out.
+// It is [net.ErrClosed] if this side closed what was used, [syscall.ECONNRESET] if the peer has lost the connection
+// (CodePeerReset: it was probably restarted), and a net.Error with Timeout() true if time ran out.
 type Error struct {
 	// Code says what went wrong.
 	Code Code
@@ -69,10 +72,13 @@ type Error struct {
 
 func (e *Error) Error() string { return "jetstream: " + e.text }
 
-// Is makes errors.Is find net.ErrClosed, and other errors of this type by their code.
+// Is makes errors.Is find net.ErrClosed, syscall.ECONNRESET, and other errors of this type by their code.
 func (e *Error) Is(target error) bool {
 	if target == net.ErrClosed {
 		return e.Code == CodeClosed || e.Code == CodeFinished || e.Code == CodeLocallyClosed
+	}
+	if target == syscall.ECONNRESET {
+		return e.Code == CodePeerReset
 	}
 	other, ok := target.(*Error)
 	return ok && other.Code == e.Code
@@ -163,6 +169,9 @@ func (e *DiscardedError) Error() string {
 
 // Is makes errors.Is find an Error with CodeDiscarded.
 func (e *DiscardedError) Is(target error) bool {
+	if target == syscall.ECONNRESET {
+		return e.Code == CodePeerReset
+	}
 	other, ok := target.(*Error)
 	return ok && other.Code == CodeDiscarded
 }

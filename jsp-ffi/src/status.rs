@@ -110,6 +110,8 @@ pub const JSP_ERROR_REFUSED: JspError = -72;
 pub const JSP_ERROR_VERSION: JspError = -73;
 /// Nobody drives the endpoint any more: its socket failed.
 pub const JSP_ERROR_ENDPOINT_GONE: JspError = -74;
+/// The connection ended: the peer has lost it, most likely because its program was restarted.
+pub const JSP_ERROR_PEER_RESET: JspError = -75;
 /// The connection ended: this side closed it, and the peer took nothing more for the time of `linger_ns`, or the program
 /// aborted a close that was still delivering. Not everything was delivered.
 pub const JSP_ERROR_UNDELIVERED: JspError = -76;
@@ -161,6 +163,7 @@ const TEXTS: &[(JspError, &CStr)] = &[
     (JSP_ERROR_REFUSED, c"the server refused the connection"),
     (JSP_ERROR_VERSION, c"the server speaks no protocol version that this library knows"),
     (JSP_ERROR_ENDPOINT_GONE, c"the endpoint is gone: its socket failed"),
+    (JSP_ERROR_PEER_RESET, c"the peer has lost the connection, it was probably restarted"),
     (JSP_ERROR_UNDELIVERED, c"this side closed the connection, but not everything was delivered"),
 ];
 
@@ -221,6 +224,7 @@ pub(crate) fn of_end(end: &ConnectionError) -> (JspError, u64) {
         ConnectionError::KeyRejected => (JSP_ERROR_KEY_REJECTED, 0),
         ConnectionError::Refused { code } => (JSP_ERROR_REFUSED, code.get()),
         ConnectionError::VersionMismatch => (JSP_ERROR_VERSION, 0),
+        ConnectionError::Reset => (JSP_ERROR_PEER_RESET, 0),
         _ => (JSP_ERROR_ENDPOINT_GONE, 0),
     }
 }

@@ -105,6 +105,9 @@ pub enum ConnectionError {
         /// The timeout that passed.
         after: Duration,
     },
+    /// The peer has lost the connection, most likely because its program was restarted, and says so with the token it
+    /// gave when the connection began. Nothing more of what was sent arrives.
+    Reset,
     /// The peer never answered the handshake in a way that could be believed. Either nothing is there (wrong address,
     /// blocked UDP, a server that is down), or the server does not hold the key this client expects and is configured
     /// to stay silent, or the two hold different pre-shared keys.
@@ -155,6 +158,7 @@ impl fmt::Display for ConnectionError {
             }
             Self::Protocol { error, reason } => write!(f, "the peer broke the protocol, {error}: {reason}"),
             Self::IdleTimeout { after } => write!(f, "idle timeout: nothing was heard for {after:?}"),
+            Self::Reset => f.write_str("the peer has lost this connection, it was probably restarted"),
             Self::NoAnswer { after } => write!(
                 f,
                 "no answer within {after:?}: nothing listens there or UDP is blocked, or the server holds another \

@@ -165,7 +165,7 @@ mod event;
 
 pub use config::{
     AcceptPolicy, AddressFilter, ClientAuth, ClientConfig, ClientConfigError, Compression, Config, ConfigBuilder,
-    ConfigError, Congestion, Fec, KemJobs, KeyFetch, Network, RetryPolicy, Shard, Trust,
+    ConfigError, Congestion, Fec, KemJobs, KeyFetch, LoadBalancing, Network, RetryPolicy, Shard, Trust,
 };
 pub use conn::{ConnectError, KeyUpdateError, MigrateError, Path, Wake};
 pub use crypto::{InvalidKey, KeyId, KeyIdError, PublicKey, SecretKey};

@@ -98,6 +98,12 @@ pub struct EndpointStats {
     pub retries_sent: u64,
     /// KEYINFO answers sent.
     pub key_infos_sent: u64,
+    /// Peers told that their connection is lost.
+    pub resets_sent: u64,
+    /// Connections that ended because their peer said so.
+    pub resets_received: u64,
+    /// Clients of another version told which one is spoken here.
+    pub version_negotiations_sent: u64,
     drops: [u64; REASONS],
 }
 
@@ -115,6 +121,9 @@ impl Default for EndpointStats {
             handshakes_refused: 0,
             retries_sent: 0,
             key_infos_sent: 0,
+            resets_sent: 0,
+            resets_received: 0,
+            version_negotiations_sent: 0,
             drops: [0; REASONS],
         }
     }

@@ -510,6 +510,7 @@ fn row_52_silent_and_closing_connections_are_freed() {
     scene.run(SECOND * 3);
     assert_eq!(scene.sim.endpoint(scene.server).connections(), 1);
     scene.send(&[Frame::Ping]);
+    // Too short for a stateless reset.
     let unknown = scene.dropped(DropReason::UnknownConnection);
     scene.run(MS * 50);
     assert_eq!(scene.dropped(DropReason::UnknownConnection), unknown + 1);

@@ -99,6 +99,7 @@ impl Host {
         let address = self.address.unwrap_or_else(|| default_address(id));
         Node {
             endpoint: self.config.map(|config| Endpoint::new(config, entropy)),
+            generation: Generation::default(),
             address,
             public: address,
             wake_at: None,
@@ -118,9 +119,14 @@ fn default_address(id: NodeId) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, b, c, d)), 4433)
 }
 
+/// How often a host was restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Generation(u32);
+
 /// A host at work.
 pub(crate) struct Node {
     pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) generation: Generation,
     /// What the host believes its address is.
     pub(crate) address: SocketAddr,
     /// What the others see: differs behind a NAT.
@@ -132,6 +138,16 @@ pub(crate) struct Node {
     pub(crate) coalesce: bool,
     pub(crate) job_time: Duration,
     pub(crate) tick: Tick,
+}
+
+impl Node {
+    /// Puts an endpoint that knows nothing in the place of the one there was.
+    pub(crate) fn restart(&mut self, config: Arc<Config>, entropy: Entropy) {
+        self.endpoint = Some(Endpoint::new(config, entropy));
+        self.generation.0 += 1;
+        self.wake_at = None;
+        self.dirty = true;
+    }
 }
 
 /// When a host serves its endpoint: at multiples of a time.

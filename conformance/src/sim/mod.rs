@@ -35,7 +35,8 @@
 //! - [`Bottleneck`] is one rate and one queue that several links share: drop-tail, CoDel, ECN marks, wireless
 //!   retransmission, a rate that changes. [`BottleneckStats`] knows how long datagrams waited.
 //! - [`Sim::tap`] shows every datagram to a closure that may change, drop or replace it; [`Sim::inject`] lets one
-//!   arrive out of nowhere; [`Sim::rebind`] gives a host a new public address, [`Sim::readdress`] one of its own.
+//!   arrive out of nowhere; [`Sim::rebind`] gives a host a new public address, [`Sim::readdress`] one of its own;
+//!   [`Sim::restart`] makes it forget all.
 //! - [`seeds`] runs a check over many seeds on all cores and prints how to replay the one that fails.
 //! - [`apps`] has senders, receivers and recorders for tests, and flows of other congestion controls
 //!   ([`Rival`](apps::Rival)) to compete with.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use jsp_proto::{Ecn, Instant, JobDone};
 
 use super::bottleneck::{Bottleneck, BottleneckId, BottleneckState, Queued, Sent};
+use super::host::Generation;
 use super::link::{Arrival, Fate, Link, LinkState};
 use super::rng::{Rng, mix};
 use super::trace::Trace;
@@ -43,9 +44,15 @@ pub(crate) type Tap = Box<dyn FnMut(&Passing, &mut Vec<u8>) -> Tapped>;
 
 /// Something that happens at a point in time.
 pub(crate) enum Due {
-    Datagram { to: NodeId, source: SocketAddr, ecn: Ecn, bytes: Vec<u8> },
+    Datagram {
+        to: NodeId,
+        source: SocketAddr,
+        ecn: Ecn,
+        bytes: Vec<u8>,
+    },
     Timer(TimerId),
-    Job(NodeId, JobDone),
+    /// For the endpoint that asked for it, if it is still there.
+    Job(NodeId, Generation, JobDone),
     Bottleneck(BottleneckId),
 }
 

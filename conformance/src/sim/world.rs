@@ -3,10 +3,11 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsp_proto::{
-    ClientConfig, Config, Conn, ConnId, ConnectError, Ecn, Endpoint, Event, Instant, Output, Path, RecvMeta,
+    ClientConfig, Config, Conn, ConnId, ConnectError, Ecn, Endpoint, Entropy, Event, Instant, Output, Path, RecvMeta,
 };
 
 use super::bottleneck::{Bottleneck, BottleneckId, BottleneckStats};
@@ -157,6 +158,14 @@ impl Sim {
     pub fn readdress(&mut self, node: NodeId, address: SocketAddr) {
         self.rebind(node, address);
         self.nodes[node.index()].address = address;
+    }
+
+    /// Restarts a host's program: a new endpoint with this configuration takes the place of the old one, and what that
+    /// knew is lost. The address stays, and what is under way arrives.
+    pub fn restart(&mut self, node: NodeId, config: impl Into<Arc<Config>>) {
+        let entropy = Entropy::new(self.rng.array());
+        self.nodes[node.index()].restart(config.into(), entropy);
+        self.net.trace.note(self.now, format_args!("{node} restarts"), &[]);
     }
 
     /// The endpoint of a host.
@@ -319,9 +328,11 @@ impl Sim {
                 self.net.leave_bottleneck(self.now, id);
                 None
             }
-            Due::Job(node, done) => {
+            Due::Job(node, generation, done) => {
                 let now = self.now;
-                self.endpoint(node).job_done(now, done);
+                if self.nodes[node.index()].generation == generation {
+                    self.endpoint(node).job_done(now, done);
+                }
                 None
             }
             Due::Datagram { to, source, ecn, mut bytes } => {
@@ -388,7 +399,7 @@ impl Sim {
                 node.wake_at = wake_at.map(|at| node.tick.after(at));
                 node.dirty = false;
                 while let Some(job) = endpoint.take_job() {
-                    self.net.schedule(self.now + node.job_time, Due::Job(id, job.run()));
+                    self.net.schedule(self.now + node.job_time, Due::Job(id, node.generation, job.run()));
                 }
             }
         }

@@ -343,6 +343,7 @@ impl Conn<'_> {
             JSP_ERROR_KEY_REJECTED => ConnectionError::KeyRejected,
             JSP_ERROR_REFUSED => ConnectionError::Refused { code },
             JSP_ERROR_VERSION => ConnectionError::VersionMismatch,
+            JSP_ERROR_PEER_RESET => ConnectionError::Reset,
             error => panic!("error {error}, code {}: {}", end.code, String::from_utf8_lossy(&reason)),
         })
     }

@@ -17,6 +17,11 @@
 //! | [`Bounds::tombstones`], [`TOMBSTONE_LIFETIME`] | 8192, 5 s | oldest forgotten |
 //! | [`Bounds::retries_per_second`], burst | 20,000, 20,000 | RETRY left out |
 //! | [`Bounds::key_infos_per_second`], burst | 2000, 2000 | KEYINFO left out |
+//! | [`Bounds::resets_per_second`], burst | 100, 100 | datagram dropped without an answer |
+//! | [`Bounds::resets_per_prefix`], burst | 10, 10 per second | datagram dropped without an answer |
+//! | stateless resets | shorter than what they answer, which has 31 bytes or more | datagram dropped without an answer |
+//! | [`Bounds::version_negotiations_per_second`], burst | 100, 100, to datagrams of 1200 bytes or more | datagram dropped without an answer |
+//! | reset tokens known | one per connection | - |
 //! | [`Bounds::connections`] | 100,000 | client refused silently |
 //! | [`AMPLIFICATION`] | 3 x bytes received | sending waits, no timer grows |
 //! | [`UNCONFIRMED_DATAGRAMS`] | 10, plus 1 per datagram received | sending waits |
@@ -181,6 +186,12 @@ pub struct Bounds {
     pub retries_per_second: u32,
     /// KEYINFO answers per second.
     pub key_infos_per_second: u32,
+    /// Stateless resets per second.
+    pub resets_per_second: u32,
+    /// The same to one /24 (IPv4) or /64 (IPv6).
+    pub resets_per_prefix: u32,
+    /// Version negotiation packets per second.
+    pub version_negotiations_per_second: u32,
     /// Connections of the endpoint, both sides.
     pub connections: usize,
     /// Bytes held for all connections' received data.
@@ -210,6 +221,9 @@ impl Default for Bounds {
             tombstones: 8192,
             retries_per_second: 20_000,
             key_infos_per_second: 2000,
+            resets_per_second: 100,
+            resets_per_prefix: 10,
+            version_negotiations_per_second: 100,
             connections: 100_000,
             receive_memory: 1 << 30,
             decodes_per_second: 1000,

@@ -5,8 +5,10 @@
 
 mod addresses;
 pub mod bounds;
+mod cid;
 mod client;
 mod keys;
+mod grease;
 mod policy;
 mod profile;
 mod rate;
@@ -20,13 +22,13 @@ use core::time::Duration;
 
 pub use addresses::AddressFilter;
 pub(crate) use addresses::names_one;
+pub use cid::LoadBalancing;
 pub use client::{ClientConfig, ClientConfigError, Trust};
 pub(crate) use keys::KeyUpdates;
 pub use policy::{Compression, Fec, Network};
 pub(crate) use policy::{Policy, Wish};
 pub(crate) use rate::{Rate, Rates};
 pub use shard::Shard;
-pub(crate) use shard::{CID_LEN, new_cid};
 
 use crate::crypto::SecretKey;
 
@@ -137,6 +139,7 @@ pub(crate) struct Transport {
     pub(crate) fec_max_symbols: u16,
     pub(crate) keys: KeyUpdates,
     pub(crate) rates: rate::Rates,
+    pub(crate) grease: bool,
 }
 
 impl Default for Transport {
@@ -167,6 +170,7 @@ impl Default for Transport {
             fec_max_symbols: 128,
             keys: KeyUpdates::default(),
             rates: rate::Rates::default(),
+            grease: true,
         }
     }
 }
@@ -191,6 +195,7 @@ pub struct Config {
     pub(crate) shard: Option<Shard>,
     pub(crate) address_filter: AddressFilter,
     pub(crate) allow_migration: bool,
+    pub(crate) load_balancing: Option<LoadBalancing>,
     pub(crate) bounds: bounds::Bounds,
 }
 
@@ -209,6 +214,7 @@ impl Default for Config {
             token_key: None,
             reset_key: None,
             shard: None,
+            load_balancing: None,
             address_filter: AddressFilter::default(),
             allow_migration: true,
             bounds: bounds::Bounds::default(),
@@ -226,6 +232,7 @@ impl fmt::Debug for Config {
             .field("accept", &self.accept)
             .field("client_auth", &self.client_auth)
             .field("shard", &self.shard)
+            .field("load_balancing", &self.load_balancing)
             .finish_non_exhaustive()
     }
 }
@@ -466,7 +473,11 @@ impl ConfigBuilder {
     }
 
     /// The key of stateless-reset tokens, 32 uniformly random bytes, for a server that wants to be recognised after a
-    /// restart. Default: drawn from the endpoint's entropy.
+    /// restart: its clients then learn at once that it has lost their connections
+    /// ([`ConnectionError::Reset`](crate::ConnectionError::Reset)). It is a secret: whoever has it can end connections.
+    /// Servers may share it only if they are told apart by [`load_balancing`](Self::load_balancing) or
+    /// [`shard`](Self::shard): otherwise one ends the connections of another when datagrams go astray. Default: drawn
+    /// from the endpoint's entropy.
     pub fn reset_key(mut self, key: [u8; 32]) -> Self {
         self.config.reset_key = Some(key);
         self
@@ -523,7 +534,7 @@ impl ConfigBuilder {
             "client_auth needs AcceptPolicy::Ask: the program must say which client keys it knows",
         )?;
         check_protocols(&self.config.protocols)?;
-        check(self.config.shard.is_none_or(|shard| shard.is_valid()), "shard is a number below a count of 1 to 256")?;
+        self.config.check_cids()?;
         Ok(self.config)
     }
 }

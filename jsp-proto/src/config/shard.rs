@@ -1,20 +1,17 @@
 //! Several endpoints behind one address: whose connection an id names (specification sections 3.7 and 13, items 8, 9
 //! and 22).
 //!
-//! An id that a shard issues has six random bytes and two that say whose it is, under masks that only the shards can
-//! compute from the six: nobody else can tell the shard, nor which ids of different paths share one.
+//! An id that a shard issues ends with six random bytes and two that say whose it is, under masks that only the shards
+//! can compute from the six: nobody else can tell the shard, nor which ids of different paths share one.
 
 use core::fmt;
 
 use siphasher::sip::SipHasher24;
 
-use crate::entropy::Drbg;
-use crate::wire::Cid;
+/// Bytes at the end of every connection id that endpoints issue, sharded or not, that tell it from all others.
+pub(super) const CORE_LEN: usize = 8;
 
-/// Length of the connection ids that endpoints issue, sharded or not.
-pub(crate) const CID_LEN: usize = 8;
-
-const RANDOM: usize = CID_LEN - 2;
+const RANDOM: usize = CORE_LEN - 2;
 
 /// Which of several endpoints behind one address this one is: each has its own socket and state machine, and nothing
 /// in common with the others but this key and, so that each accepts the address tokens of all, the
@@ -66,7 +63,7 @@ impl Shard {
     }
 
     /// An id of this shard.
-    fn issue(&self, random: [u8; RANDOM]) -> [u8; CID_LEN] {
+    pub(super) fn issue(&self, random: [u8; RANDOM]) -> [u8; CORE_LEN] {
         let [a, b, c, d, e, f] = random;
         let check = self.mask(&[a, b, c, d, e, f, self.index]);
         [a, b, c, d, e, f, self.mask(&random) ^ self.index, check]
@@ -81,8 +78,13 @@ impl Shard {
     }
 
     /// The shard that issued `id`, if it is another one.
-    pub(crate) fn other_issuer(&self, id: &[u8]) -> Option<u8> {
+    pub(super) fn other_issuer(&self, id: &[u8]) -> Option<u8> {
         self.issuer(id).filter(|issuer| *issuer != self.index)
+    }
+
+    /// Whether this shard issued `id`.
+    pub(super) fn is_issuer(&self, id: &[u8]) -> bool {
+        self.issuer(id) == Some(self.index)
     }
 }
 
@@ -92,15 +94,6 @@ impl fmt::Debug for Shard {
     }
 }
 
-/// A new connection id of an endpoint: 8 random bytes, or 6 and the number of its shard.
-pub(crate) fn new_cid(shard: Option<&Shard>, rng: &mut Drbg) -> Cid {
-    let id = match shard {
-        Some(shard) => shard.issue(rng.array()),
-        None => rng.array(),
-    };
-    Cid::new(&id).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
@@ -108,7 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::entropy::Entropy;
+    use crate::entropy::{Drbg, Entropy};
 
     proptest! {
         #[test]
@@ -130,7 +123,7 @@ mod tests {
 
         #[test]
         fn other_lengths_are_nobodys(id in proptest::collection::vec(any::<u8>(), 0..20)) {
-            prop_assume!(id.len() != CID_LEN);
+            prop_assume!(id.len() != CORE_LEN);
             prop_assert_eq!(Shard::new(0, 256, [1; 16]).issuer(&id), None);
         }
 
@@ -140,7 +133,7 @@ mod tests {
             let shard = Shard::new(0, 256, key);
             let mut rng = Drbg::new(&Entropy::new(seed));
             let ids: u64 = 16_384;
-            let random = (0..ids).filter(|_| shard.issuer(&rng.array::<CID_LEN>()).is_some()).count();
+            let random = (0..ids).filter(|_| shard.issuer(&rng.array::<CORE_LEN>()).is_some()).count();
             let other = Shard::new(9, 256, rng.array());
             let issued_elsewhere = (0..ids).filter(|_| shard.issuer(&other.issue(rng.array())).is_some()).count();
             let mut turned = 0;
@@ -160,7 +153,7 @@ mod tests {
     fn with_few_shards_strangers_pass_as_seldom_as_there_are_few() {
         let shard = Shard::new(0, 4, [3; 16]);
         let mut rng = Drbg::new(&Entropy::new([4; 32]));
-        let passed = (0..1 << 20).filter(|_| shard.issuer(&rng.array::<CID_LEN>()).is_some()).count();
+        let passed = (0..1 << 20).filter(|_| shard.issuer(&rng.array::<CORE_LEN>()).is_some()).count();
         assert!((30..=100).contains(&passed), "{passed}, 64 are expected");
     }
 
@@ -169,15 +162,15 @@ mod tests {
     fn ids_of_one_shard_look_random() {
         let shard = Shard::new(3, 4, [7; 16]);
         let mut rng = Drbg::new(&Entropy::new([8; 32]));
-        let ids: Vec<[u8; CID_LEN]> = (0..65_536).map(|_| shard.issue(rng.array())).collect();
-        for at in 0..CID_LEN {
+        let ids: Vec<[u8; CORE_LEN]> = (0..65_536).map(|_| shard.issue(rng.array())).collect();
+        for at in 0..CORE_LEN {
             let mut seen = [0u32; 256];
             ids.iter().for_each(|id| seen[usize::from(id[at])] += 1);
             // 256 of each are expected, with a deviation of 16.
             assert!(seen.iter().all(|count| (150..=370).contains(count)), "byte {at}: {seen:?}");
         }
         // Nor does the exclusive or of two ids give anything away.
-        for at in RANDOM..CID_LEN {
+        for at in RANDOM..CORE_LEN {
             let equal = ids.windows(2).filter(|pair| pair[0][at] == pair[1][at]).count();
             assert!((150..=370).contains(&equal), "byte {at}: {equal}");
         }

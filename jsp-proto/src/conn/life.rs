@@ -15,7 +15,7 @@ use crate::stats::DropReason;
 use crate::stream::{LossContext, StreamEvent};
 use crate::time::Instant;
 use crate::wire::Side;
-use crate::wire::header::LongHeader;
+use crate::wire::header::{LongHeader, VersionNegotiation};
 
 impl Connection {
     // ---- handshake
@@ -65,6 +65,12 @@ impl Connection {
             let arrival = Arrival { path, ecn: crate::Ecn::NotEct, switches: &mut switches };
             let _ = self.handle_packet(now, arrival, &mut datagram);
         }
+    }
+
+    /// Client: takes a version negotiation packet.
+    pub(crate) fn on_version_negotiation(&mut self, packet: &VersionNegotiation<'_>) -> Result<(), DropReason> {
+        let client = self.client.as_mut().filter(|_| self.life.is_live());
+        client.map_or(Err(DropReason::Unexpected), |client| client.on_version_negotiation(packet))
     }
 
     /// Server: the client has sent a packet that only it can have made.

@@ -16,6 +16,7 @@ mod path;
 mod probe;
 mod repair;
 mod report;
+mod reset;
 mod rx;
 mod secure;
 #[cfg(test)]
@@ -301,11 +302,6 @@ impl Connection {
     /// The next id that the endpoint may forget.
     pub(crate) fn pop_retired_cid(&mut self) -> Option<Cid> {
         self.cids.local.pop_retired()
-    }
-
-    /// By which a datagram is recognised that says that the peer knows this connection no more.
-    pub(crate) fn reset_token(&self) -> Option<&[u8; 16]> {
-        self.cids.remote.reset_token(&self.paths.in_use().cid?)
     }
 
     /// The id by which the peer is addressed.

@@ -187,6 +187,7 @@ impl Connection {
     fn build_packet(&mut self, now: Instant, ecn: Ecn, slot: &mut [u8], parity: bool) -> Option<usize> {
         let may_send_data = self.may_send_data();
         let random_bit = self.rng.u64() & 1 == 1;
+        let least = self.least_eliciting();
         let datagram = usize::from(self.stats.datagram_size);
         let cid = self.remote_cid();
         let secure = self.secure.as_deref_mut()?;
@@ -224,7 +225,7 @@ impl Connection {
             return None;
         }
         // Header protection samples the ciphertext from the fourth byte after the packet number's start.
-        while pn_len + w.position() < 4 {
+        while pn_len + w.position() < 4 || eliciting && payload_at + w.position() + TAG_LEN < least {
             w.zeros(1).ok()?;
         }
         let end = payload_at + w.position();

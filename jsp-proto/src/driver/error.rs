@@ -122,7 +122,9 @@ pub(super) fn too_many_shards() -> io::Error {
 fn kind(error: &ConnectionError) -> ErrorKind {
     match error {
         ConnectionError::LocallyClosed { .. } => ErrorKind::NotConnected,
-        ConnectionError::PeerClosed { .. } | ConnectionError::PeerError { .. } => ErrorKind::ConnectionReset,
+        ConnectionError::PeerClosed { .. } | ConnectionError::PeerError { .. } | ConnectionError::Reset => {
+            ErrorKind::ConnectionReset
+        }
         ConnectionError::Protocol { .. } => ErrorKind::InvalidData,
         ConnectionError::Undelivered { .. }
         | ConnectionError::IdleTimeout { .. }

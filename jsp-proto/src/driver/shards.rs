@@ -44,6 +44,7 @@ pub fn shards<R: Reactor>(
     let mut rng = Drbg::new(&entropy);
     let key = rng.array();
     config.token_key.get_or_insert_with(|| rng.array());
+    // One key for all of them: a token is made from an id, and the id says which shard makes it.
     config.reset_key.get_or_insert_with(|| rng.array());
     let clock = Clock::new();
     let mailboxes: Arc<[Mailbox]> = sockets.iter().map(|_| Mailbox::default()).collect();

@@ -13,7 +13,7 @@ use super::incoming::{Accept, Incoming, IncomingGone, IncomingId, Waiting};
 use super::job::{Seal, Ticket, Work};
 use super::prefix::Prefix;
 use super::stateless::reply;
-use crate::config::{AcceptPolicy, ClientAuth, bounds, new_cid};
+use crate::config::{AcceptPolicy, ClientAuth, bounds};
 use crate::conn::handshake::hello;
 use crate::conn::{Connection, ServerStart};
 use crate::crypto::initial::{Layout, build_flight};
@@ -177,7 +177,7 @@ impl Endpoint {
 
     pub(super) fn fresh_cid(&mut self) -> Cid {
         loop {
-            let cid = new_cid(self.config.shard.as_ref(), &mut self.rng);
+            let cid = self.config.new_cid(&mut self.rng);
             // Six random bytes are few enough to look; a second turn is rare, a third is not seen in practice.
             if !self.cids.contains_key(&cid) {
                 return cid;

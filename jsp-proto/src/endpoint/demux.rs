@@ -4,12 +4,14 @@
 use super::{Endpoint, Received, RecvMeta};
 use crate::Ecn;
 use crate::bucket::Bucket;
-use crate::config::{CID_LEN, names_one};
+use crate::config::names_one;
 use crate::conn::{Arrival, Connection, Path};
 use crate::slab::Key;
 use crate::stats::DropReason;
 use crate::time::Instant;
-use crate::wire::header::{HeaderError, LongHeader, LongType, decode_long, is_long, long_type};
+use crate::wire::header::{
+    HeaderError, LongHeader, LongType, decode_long, decode_version_negotiation, is_long, long_type,
+};
 use crate::wire::{Cid, Side};
 
 /// What became of one datagram.
@@ -77,14 +79,22 @@ impl Endpoint {
         }
     }
 
+    /// The fixed bit of the first byte is not looked at: peers that were told so send it at random.
     fn dispatch_short(&mut self, now: Instant, path: Path, ecn: Ecn, datagram: &mut [u8]) -> Fate {
-        let Some(cid) = datagram.get(1..1 + CID_LEN).and_then(Cid::new) else {
-            return Fate::Dropped(DropReason::Malformed);
-        };
-        let Some(&key) = self.cids.get(&cid) else { return self.without_connection(&cid) };
-        self.with_connection(key, |connection, switches| {
+        let Some(cid) = self.short_cid(datagram) else { return Fate::Dropped(DropReason::Malformed) };
+        // What cannot be an id of this endpoint is not worth a look at the table.
+        let ours = self.config.core_of(cid.as_slice()).is_some();
+        let key = if ours { self.cids.get(&cid).copied() } else { None };
+        let Some(key) = key else { return self.on_stray(now, path, &cid, datagram) };
+        let fate = self.with_connection(key, |connection, switches| {
             connection.handle_packet(now, Arrival { path, ecn, switches }, datagram)
-        })
+        });
+        let unopened = Fate::Dropped(DropReason::Aead) == fate || Fate::Dropped(DropReason::KeyPhase) == fate;
+        if unopened && self.take_reset(now, datagram) { Fate::Accepted } else { fate }
+    }
+
+    fn short_cid(&self, datagram: &[u8]) -> Option<Cid> {
+        datagram.get(1..1 + self.config.cid_len()).and_then(Cid::new)
     }
 
     fn dispatch_long(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Fate {
@@ -96,7 +106,7 @@ impl Endpoint {
         let from = if for_client { Side::Server } else { Side::Client };
         let header = match decode_long(datagram, from) {
             Ok(header) => header,
-            Err(HeaderError::Version { .. }) => return Fate::Dropped(DropReason::Version),
+            Err(HeaderError::Version { .. }) => return self.on_other_version(now, path, datagram),
             Err(_) => return Fate::Dropped(DropReason::Malformed),
         };
         let token = header.token.to_vec();
@@ -117,7 +127,7 @@ impl Endpoint {
 
     /// What becomes of a datagram to an id that no connection of this endpoint has. Only now it matters whether another
     /// shard issued it.
-    fn without_connection(&self, cid: &Cid) -> Fate {
+    pub(super) fn without_connection(&self, cid: &Cid) -> Fate {
         match self.other_issuer(cid) {
             Some(_) => Fate::Foreign,
             None => Fate::Dropped(DropReason::UnknownConnection),
@@ -125,7 +135,7 @@ impl Endpoint {
     }
 
     fn other_issuer(&self, cid: &Cid) -> Option<u8> {
-        self.config.shard.as_ref()?.other_issuer(cid.as_slice())
+        self.config.other_issuer(cid.as_slice())
     }
 
     /// The other shard of this address to which a datagram belongs: one of those that
@@ -138,7 +148,9 @@ impl Endpoint {
         if datagram.len() > self.config.max_udp_payload() {
             return None;
         }
-        let cid = if is_long(datagram) {
+        let cid = if let Some(packet) = decode_version_negotiation(datagram) {
+            Cid::new(packet.dcid)?
+        } else if is_long(datagram) {
             // What a client chose says nothing, and a first message belongs to the shard where it arrives.
             match long_type(datagram)? {
                 LongType::ClientInit => return None,
@@ -146,12 +158,12 @@ impl Endpoint {
             }
             decode_long(datagram, Side::Server).ok()?.dcid
         } else {
-            datagram.get(1..1 + CID_LEN).and_then(Cid::new)?
+            self.short_cid(datagram)?
         };
         self.other_issuer(&cid)
     }
 
-    fn with_connection(
+    pub(super) fn with_connection(
         &mut self,
         key: Key,
         handle: impl FnOnce(&mut Connection, &mut Bucket) -> Result<(), DropReason>,

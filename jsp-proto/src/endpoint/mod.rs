@@ -15,9 +15,11 @@ mod job;
 mod memory;
 mod prefix;
 mod repairs;
+mod reset;
 mod stateless;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -34,6 +36,7 @@ use attempt::Attempts;
 use deadlines::Deadlines;
 use prefix::{HalfOpen, Prefix};
 use repairs::Repairs;
+use reset::Resets;
 
 use crate::bucket::Bucket;
 use crate::config::{ClientConfig, Config, Fec};
@@ -163,6 +166,8 @@ struct Entry {
     holds_credit: bool,
     /// Listed in `Endpoint::repairs`.
     waits_for_repair: bool,
+    /// Listed in `Endpoint::resets`.
+    reset_token: Option<[u8; 16]>,
 }
 
 /// All connections of one socket, as a client, a server or both. See the [crate's documentation](crate).
@@ -185,11 +190,13 @@ pub struct Endpoint {
     answers: VecDeque<(Path, Vec<u8>)>,
     token_key: TokenKey,
     reset_key: ResetKey,
+    resets: Resets,
     kem_bucket: Bucket,
     retry_bucket: Bucket,
     key_info_bucket: Bucket,
     /// Connections that follow their peers to other addresses.
     path_switches: Bucket,
+    version_bucket: Bucket,
     half_open: HalfOpen,
     /// Bytes held for received data, over all connections.
     memory: u64,
@@ -234,10 +241,16 @@ impl Endpoint {
             answers: VecDeque::new(),
             token_key: TokenKey::new(config.token_key.unwrap_or_else(|| rng.array())),
             reset_key: ResetKey::new(config.reset_key.unwrap_or_else(|| rng.array())),
+            resets: Resets::new(zero, bounds, hash),
             kem_bucket: Bucket::new(zero, bounds.kem_jobs_per_second, bounds.kem_burst),
             retry_bucket: Bucket::new(zero, bounds.retries_per_second, bounds.retries_per_second),
             key_info_bucket: Bucket::new(zero, bounds.key_infos_per_second, bounds.key_infos_per_second),
             path_switches: Bucket::new(zero, bounds.path_switches_per_second, bounds.path_switches_per_second),
+            version_bucket: Bucket::new(
+                zero,
+                bounds.version_negotiations_per_second,
+                bounds.version_negotiations_per_second,
+            ),
             half_open: HalfOpen::new(hash),
             memory: 0,
             holding_credit: Vec::new(),
@@ -374,6 +387,7 @@ impl Endpoint {
             memory: 0,
             holds_credit: false,
             waits_for_repair: false,
+            reset_token: None,
         };
         let key = self.connections.insert(entry);
         if let Some(entry) = self.connections.get(key) {
@@ -398,6 +412,7 @@ impl Endpoint {
             self.stats.connections_closed += 1;
         }
         self.keep_cids(key);
+        self.follow_reset_token(key);
         self.queue(key);
         self.account_memory(key);
         self.queue_repair(key);
@@ -417,6 +432,7 @@ impl Endpoint {
             for cid in entry.connection.local_cids() {
                 self.cids.remove(&cid);
             }
+            self.resets.forget(entry.reset_token, key);
             self.deadlines.set(key.index, None);
             if entry.half_open {
                 self.half_open.remove(entry.prefix);

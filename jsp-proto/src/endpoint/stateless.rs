@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::Endpoint;
 use super::accept::Checked;
 use super::demux::Fate;
-use crate::config::{CID_LEN, KeyFetch};
+use crate::config::KeyFetch;
 use crate::conn::Path;
 use crate::crypto::initial::{Layout, build_flight, build_retry};
 use crate::crypto::token::{KeyInfo, is_retry_token};
@@ -86,7 +86,8 @@ impl Endpoint {
     fn mint(&self, now: Instant, path: Path, header: &LongHeader<'_>) -> Option<(Cid, Vec<u8>)> {
         let (issued, odcid) = (self.seconds(now), header.dcid.as_slice());
         let rscid = self.token_key.retry_cid(issued, odcid, path.remote);
-        let rscid = Cid::new(rscid.get(..CID_LEN)?)?;
+        // A load balancer has to bring what is sent to this id to a server that knows the key of the token.
+        let rscid = self.config.cid_of(*rscid.first_chunk()?);
         let token = self.token_key.retry_token(issued, odcid, rscid.as_slice(), path.remote)?;
         Some((rscid, token.as_bytes().to_vec()))
     }

@@ -4,6 +4,7 @@
 pub mod coded;
 pub mod hostile;
 pub mod scene;
+pub mod site;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use super::assembly::Assembly;
 use super::flight::{Flight, Flights, Request};
 use super::hello;
-use crate::config::{ClientConfig, ClientConfigError, Config, Trust, bounds, new_cid};
+use super::versions::Versions;
+use crate::config::{ClientConfig, ClientConfigError, Config, Trust, bounds};
 use crate::crypto::initial::{Layout, build_flight};
 use crate::crypto::token::KeyInfo;
 use crate::crypto::{ClientKem, Established, InitialKeys, KeyId, Offered, PublicKey, SecretKey};
@@ -19,7 +20,7 @@ use crate::entropy::Drbg;
 use crate::event::ConnectionError;
 use crate::stats::DropReason;
 use crate::time::Instant;
-use crate::wire::header::{Fragment, LongHeader, LongType};
+use crate::wire::header::{Fragment, LongHeader, LongType, VersionNegotiation};
 use crate::wire::{Cid, Side};
 
 /// Retries and key fetches an attempt may go through.
@@ -118,6 +119,7 @@ pub(crate) struct ClientHandshake {
     answers: Vec<Answer>,
     offer: Option<Offer>,
     suspect: Option<KeyId>,
+    versions: Versions,
     /// RETRY and KEYINFO taken, in all and since the last probe timeout.
     redirects: [u8; 2],
     redirected: [bool; 2],
@@ -149,7 +151,7 @@ impl ClientHandshake {
         let timeout = client.handshake_timeout.unwrap_or(config.transport.handshake_timeout);
         let pto = config.transport.initial_rtt.saturating_mul(3);
         let mut this = Self {
-            scid: new_cid(config.shard.as_ref(), rng),
+            scid: config.new_cid(rng),
             trust: client.trust.clone(),
             identity: client.identity.clone(),
             psk: client.psk.as_ref().map(|(_, key)| key.clone()),
@@ -159,6 +161,7 @@ impl ClientHandshake {
             answers: Vec::new(),
             offer: None,
             suspect: None,
+            versions: Versions::default(),
             redirects: [0; 2],
             redirected: [false; 2],
             forged: 0,
@@ -304,7 +307,11 @@ impl ClientHandshake {
             self.forged = 0;
             self.flights.resend();
         }
-        (now >= self.deadline).then(|| self.mismatch().unwrap_or(ConnectionError::NoAnswer { after: self.timeout }))
+        (now >= self.deadline).then(|| match self.mismatch() {
+            Some(mismatch) => mismatch,
+            None if self.versions.are_strange() => ConnectionError::VersionMismatch,
+            None => ConnectionError::NoAnswer { after: self.timeout },
+        })
     }
 
     fn mismatch(&self) -> Option<ConnectionError> {
@@ -335,6 +342,14 @@ impl ClientHandshake {
         }
     }
 
+    /// Takes a version negotiation packet, which must name the id of a packet that was sent.
+    pub(crate) fn on_version_negotiation(&mut self, packet: &VersionNegotiation<'_>) -> Result<(), DropReason> {
+        if self.flights.iter().all(|(_, flight)| flight.dcid.as_slice() != packet.scid) {
+            return Err(DropReason::Unexpected);
+        }
+        self.versions.on_negotiation(packet)
+    }
+
     fn on_answer(&mut self, header: &LongHeader<'_>, packet: &mut [u8]) -> Step {
         if self.forged >= bounds::FORGED_INNER {
             return Step::Dropped(DropReason::InnerSeal);
@@ -342,6 +357,7 @@ impl ClientHandshake {
         let opened =
             self.flights.hellos().find_map(|(at, flight)| flight.open(&flight.key_id, header, packet).map(|_| at));
         let Some(at) = opened else { return Step::Dropped(DropReason::Seal) };
+        self.versions.on_opened();
         let Some(under) = self.flights.get(at).map(|flight| flight.key_id) else {
             return Step::Dropped(DropReason::Seal);
         };
@@ -427,6 +443,7 @@ impl ClientHandshake {
             flight.open(&flight.key_id, header, packet).map(|token| (flight.dcid, token.to_vec()))
         });
         let Some((odcid, token)) = opened else { return Step::Dropped(DropReason::Seal) };
+        self.versions.on_opened();
         if token.len() > crate::wire::header::MAX_TOKEN || self.say_hello(odcid, header.scid, &token).is_none() {
             return Step::Dropped(DropReason::Token);
         }
@@ -446,6 +463,7 @@ impl ClientHandshake {
             .flat_map(|(at, flight)| [(at, flight, flight.key_id), (at, flight, KeyId::ZERO)])
             .find_map(|(at, flight, under)| flight.open(&under, header, packet).map(|_| (at, under)));
         let Some((at, under)) = opened else { return Step::Dropped(DropReason::Seal) };
+        self.versions.on_opened();
         let message = match self.assemble(at, under, header, packet) {
             Ok(Some(message)) => message,
             Ok(None) => return Step::Progress,

@@ -6,3 +6,4 @@ pub(crate) mod client;
 mod flight;
 pub(crate) mod hello;
 pub(crate) mod server;
+mod versions;
