@@ -905,6 +905,9 @@ typedef struct JspMessageOptions {
 // Nobody drives the endpoint any more: its socket failed.
 #define JSP_ERROR_ENDPOINT_GONE -74
 
+// The connection ended: the peer has lost it, most likely because its program was restarted.
+#define JSP_ERROR_PEER_RESET -75
+
 // The connection ended: this side closed it, and the peer took nothing more for the time of `linger_ns`, or the program
 // aborted a close that was still delivering. Not everything was delivered.
 #define JSP_ERROR_UNDELIVERED -76

@@ -8,6 +8,7 @@ mod cids;
 mod close;
 mod control;
 mod correct;
+pub(crate) mod grease;
 pub(crate) mod handshake;
 mod keys;
 mod life;
@@ -33,6 +34,7 @@ pub(crate) use cids::Issued;
 use cids::{CidRecord, Cids, LocalCids, RemoteCids};
 use close::{Life, Linger};
 use control::{Control, ControlRecord};
+use grease::Grease;
 use handshake::client::ClientHandshake;
 pub use handshake::client::ConnectError;
 use handshake::hello;
@@ -149,6 +151,7 @@ pub(crate) struct Connection {
     early: Vec<Box<[u8]>>,
     streams: Streams,
     control: Control,
+    grease: Grease,
     /// The connection's own events. Each kind is given once, so the queue is bounded.
     events: VecDeque<Event>,
     error: Option<ConnectionError>,
@@ -263,6 +266,7 @@ impl Connection {
             early: Vec::new(),
             streams: Streams::new(side, limits(config, side), hash),
             control,
+            grease: Grease::new(config),
             events: VecDeque::new(),
             error: None,
             told_closed: false,
@@ -386,6 +390,7 @@ impl Connection {
             secure.recovery.on_datagram_size(datagram);
             secure.fec_tx.set_peer(params);
         }
+        self.grease.on_peer_params(params);
         self.streams.set_peer_params(params);
     }
 

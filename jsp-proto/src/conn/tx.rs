@@ -220,6 +220,9 @@ impl Connection {
             }
         }
         let eliciting = w.position() > after_acks;
+        if eliciting && !parity {
+            self.grease.write(&mut self.rng, &mut w);
+        }
         if w.position() == 0 {
             secure.recovery.cancel();
             return None;
@@ -239,7 +242,8 @@ impl Connection {
             flags.coded = secure.protect(now, pn, slot.get(payload_at..end)?, room, &self.streams.take_wish());
         }
         let (keys, key_phase) = secure.keys.sealing(now, pn);
-        *slot.first_mut()? = first_byte(ShortFlags { fec: flags.coded, key_phase, pn_len }, random_bit);
+        let first = first_byte(ShortFlags { fec: flags.coded, key_phase, pn_len }, random_bit);
+        *slot.first_mut()? = self.grease.first_byte(first, &mut self.rng);
         keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         secure.recovery.commit(now, len as u16, flags, ecn);
         if eliciting {

@@ -218,7 +218,7 @@ impl Endpoint {
     }
 
     fn server_start(
-        &self,
+        &mut self,
         key: &AttemptKey,
         sealing: Sealing,
         secrets: Secrets,
@@ -227,7 +227,7 @@ impl Endpoint {
         let attempt = self.attempts.get(key)?;
         let (peer_params, _) = decode_params(&sealing.p1, ParamsContext::P1).ok()?;
         let reset_token = self.reset_key.reset_token(sealing.scid.as_slice());
-        let params = hello::server_params(&self.config, reset_token, &sealing.protocol).ok()?;
+        let params = hello::server_params(&self.config, reset_token, &sealing.protocol, &mut self.rng).ok()?;
         Some(ServerStart {
             path: attempt.path,
             local_cid: sealing.scid,

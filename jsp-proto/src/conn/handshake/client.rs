@@ -155,7 +155,7 @@ impl ClientHandshake {
             trust: client.trust.clone(),
             identity: client.identity.clone(),
             psk: client.psk.as_ref().map(|(_, key)| key.clone()),
-            p1: hello::client_params(config, client).map_err(|_| ConnectError::TooLarge)?,
+            p1: hello::client_params(config, client, rng).map_err(|_| ConnectError::TooLarge)?,
             kem: None,
             flights: Flights::default(),
             answers: Vec::new(),

@@ -6,10 +6,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::config::{ClientConfig, Config};
+use crate::conn::grease::GreaseParameter;
 use crate::crypto::schedule::MAX_P1;
+use crate::entropy::Drbg;
 use crate::wire::cursor::{Full, Writer};
 use crate::wire::params::{
-    COMPRESSION_LZ4, Extras, FEC_REED_SOLOMON, FEC_XOR, FLAG_NO_MIGRATION, Params, ParamsContext, Protocols,
+    COMPRESSION_LZ4, Extras, FEC_REED_SOLOMON, FEC_XOR, FLAG_GREASE_FIXED_BIT, FLAG_NO_MIGRATION, Params,
+    ParamsContext, Protocols,
     encode_params,
 };
 use crate::wire::{Side, StreamKind, StreamType};
@@ -34,11 +37,18 @@ pub(crate) fn local_params(config: &Config, side: Side) -> Params {
         max_ack_delay_ms: millis(transport.max_ack_delay),
         max_message_size: transport.max_message_size,
         active_cid_limit: crate::config::bounds::ACTIVE_CIDS as u64,
+        flags: flags(config, side),
         compression: if transport.accept_compressed { COMPRESSION_LZ4 } else { 0 },
         fec_max_symbols: u64::from(transport.fec_max_symbols),
         fec_schemes: if transport.fec_max_symbols == 0 { 0 } else { FEC_XOR | FEC_REED_SOLOMON },
         ..Params::default()
     }
+}
+
+fn flags(config: &Config, side: Side) -> u64 {
+    let grease = if config.transport.grease { FLAG_GREASE_FIXED_BIT } else { 0 };
+    let stay = if side == Side::Server && !config.allow_migration { FLAG_NO_MIGRATION } else { 0 };
+    grease | stay
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -62,7 +72,7 @@ pub(crate) fn protocol_list(names: &[Box<[u8]>]) -> Vec<u8> {
 const MAX_PARAMS: usize = 1100;
 
 /// The client's parameters, sealed in its first message.
-pub(crate) fn client_params(config: &Config, client: &ClientConfig) -> Result<Vec<u8>, Full> {
+pub(crate) fn client_params(config: &Config, client: &ClientConfig, rng: &mut Drbg) -> Result<Vec<u8>, Full> {
     let protocols = protocol_list(&client.protocols);
     let identity = client.identity.as_deref().map(crate::crypto::SecretKey::public);
     let key_id = identity.map(crate::crypto::PublicKey::key_id);
@@ -74,23 +84,40 @@ pub(crate) fn client_params(config: &Config, client: &ClientConfig) -> Result<Ve
         app_token: (!client.app_token.is_empty()).then_some(&*client.app_token),
         ..Extras::default()
     };
-    encoded(&local_params(config, Side::Client), &extras, ParamsContext::P1, MAX_P1)
+    let grease = GreaseParameter::draw(config, rng);
+    encoded(&local_params(config, Side::Client), extras, grease.as_ref(), ParamsContext::P1, MAX_P1)
 }
 
 /// The server's parameters, sent in its first 1-RTT packet.
-pub(crate) fn server_params(config: &Config, reset_token: [u8; 16], protocol: &[u8]) -> Result<Box<[u8]>, Full> {
+pub(crate) fn server_params(
+    config: &Config,
+    reset_token: [u8; 16],
+    protocol: &[u8],
+    rng: &mut Drbg,
+) -> Result<Box<[u8]>, Full> {
     let mut protocols = vec![protocol.len() as u8];
     protocols.extend_from_slice(protocol);
     let extras = Extras { app_protocols: Protocols::from_encoded(&protocols), ..Extras::default() };
-    let flags = if config.allow_migration { 0 } else { FLAG_NO_MIGRATION };
-    let params = Params { reset_token: Some(reset_token), flags, ..local_params(config, Side::Server) };
-    encoded(&params, &extras, ParamsContext::ServerParams, MAX_PARAMS).map(Vec::into_boxed_slice)
+    let params = Params { reset_token: Some(reset_token), ..local_params(config, Side::Server) };
+    let grease = GreaseParameter::draw(config, rng);
+    encoded(&params, extras, grease.as_ref(), ParamsContext::ServerParams, MAX_PARAMS).map(Vec::into_boxed_slice)
 }
 
-fn encoded(params: &Params, extras: &Extras<'_>, context: ParamsContext, max: usize) -> Result<Vec<u8>, Full> {
+fn encoded<'a>(
+    params: &Params,
+    mut extras: Extras<'a>,
+    grease: Option<&'a GreaseParameter>,
+    context: ParamsContext,
+    max: usize,
+) -> Result<Vec<u8>, Full> {
     let mut bytes = vec![0; max];
     let mut writer = Writer::new(&mut bytes);
-    encode_params(params, extras, context, &mut writer)?;
+    extras.grease = grease.map(GreaseParameter::as_extra);
+    if encode_params(params, &extras, context, &mut writer).is_err() {
+        // What means nothing must not be what does not fit.
+        extras.grease = None;
+        encode_params(params, &extras, context, &mut writer)?;
+    }
     let len = writer.position();
     bytes.truncate(len);
     Ok(bytes)
