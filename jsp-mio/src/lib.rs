@@ -74,8 +74,8 @@ pub use jsp_proto::driver::system::random_seed;
 pub use jsp_proto::{
     Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder, ConfigError,
     Congestion, Conn, ConnId, ConnStats, ConnectError, ConnectionError, Delivery, EndpointStats, Fec, FecStats,
-    Incoming, IncomingGone, IncomingId, Job, JobDone, KemJobs, KeyFetch, KeyId, MessageId, MessageOptions, Network,
-    Outcome, PublicKey, RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
+    Incoming, IncomingGone, IncomingId, Job, JobDone, KemJobs, KeyFetch, KeyId, LoadBalancing, MessageId,
+    MessageOptions, Network, Outcome, PublicKey, RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
 };
 pub use mio;
 pub use run::run;

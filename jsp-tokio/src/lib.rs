@@ -58,6 +58,6 @@ pub use jsp_proto::driver::{
 pub use jsp_proto::{
     Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder, ConfigError,
     Congestion, ConnStats, ConnectionError, Delivery, EndpointStats, Fec, FecStats, IncomingGone, KemJobs, KeyFetch,
-    KeyId, MessageId, MessageOptions, Network, Outcome as MessageOutcome, PublicKey, RetryPolicy, SecretKey, Side,
-    StreamId, StreamOptions,
+    KeyId, LoadBalancing, MessageId, MessageOptions, Network, Outcome as MessageOutcome, PublicKey, RetryPolicy,
+    SecretKey, Side, StreamId, StreamOptions,
 };

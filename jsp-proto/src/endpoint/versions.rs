@@ -51,6 +51,6 @@ impl Endpoint {
         let Some(packet) = decode_version_negotiation(datagram) else { return Fate::Dropped(DropReason::Malformed) };
         let Some(cid) = Cid::new(packet.dcid) else { return Fate::Dropped(DropReason::UnknownConnection) };
         let Some(&key) = self.cids.get(&cid) else { return self.without_connection(&cid) };
-        self.with_connection(key, |connection| connection.on_version_negotiation(&packet))
+        self.with_connection(key, |connection, _| connection.on_version_negotiation(&packet))
     }
 }

@@ -12,8 +12,7 @@ use crate::entropy::Drbg;
 use crate::wire::cursor::{Full, Writer};
 use crate::wire::params::{
     COMPRESSION_LZ4, Extras, FEC_REED_SOLOMON, FEC_XOR, FLAG_GREASE_FIXED_BIT, FLAG_NO_MIGRATION, Params,
-    ParamsContext, Protocols,
-    encode_params,
+    ParamsContext, Protocols, encode_params,
 };
 use crate::wire::{Side, StreamKind, StreamType};
 
@@ -116,9 +115,70 @@ fn encoded<'a>(
     if encode_params(params, &extras, context, &mut writer).is_err() {
         // What means nothing must not be what does not fit.
         extras.grease = None;
-        encode_params(params, &extras, context, &mut writer)?;
+        let modest = Params { flags: params.flags & !FLAG_GREASE_FIXED_BIT, ..params.clone() };
+        encode_params(&modest, &extras, context, &mut writer)?;
     }
     let len = writer.position();
     bytes.truncate(len);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+    use crate::entropy::Entropy;
+    use crate::wire::cursor::Reader;
+    use crate::wire::params::decode_params;
+
+    fn rng(seed: u8) -> Drbg {
+        Drbg::new(&Entropy::new([seed; 32]))
+    }
+
+    fn client(token: usize) -> ClientConfig {
+        let key = SecretKey::from_seed([1; 32]);
+        let long = [b'x'; 240];
+        ClientConfig::pinned(key.public().clone())
+            .identity(key)
+            .identity_inline(true)
+            .protocols(&[&long])
+            .app_token(&vec![7; token])
+    }
+
+    fn ids(bytes: &[u8]) -> Vec<u64> {
+        let (mut reader, mut ids) = (Reader::new(bytes), Vec::new());
+        while !reader.is_empty() {
+            ids.push(reader.varint().expect("an id"));
+            reader.length_prefixed().expect("a value");
+        }
+        ids
+    }
+
+    #[test]
+    fn a_parameter_that_nobody_knows_is_there_unless_there_is_no_room() {
+        let (with, without) = (Config::default(), Config::builder().grease(false).build().expect("valid"));
+        let (mut greased, mut full, mut refused) = (0, 0, 0);
+        for token in 350..=512 {
+            let plain = client_params(&without, &client(token), &mut rng(1));
+            let bytes = client_params(&with, &client(token), &mut rng(1));
+            assert_eq!(bytes.is_ok(), plain.is_ok(), "what means nothing does not decide");
+            let Ok(bytes) = bytes else {
+                refused += 1;
+                continue;
+            };
+            decode_params(&bytes, ParamsContext::P1).expect("sound");
+            match ids(&bytes).last() {
+                Some(id) if *id >= 58 && id % 31 == 27 => greased += 1,
+                _ => full += 1,
+            }
+        }
+        assert!(greased > 0 && full > 0 && refused > 0, "{greased}, {full}, {refused}");
+    }
+
+    #[test]
+    fn it_follows_from_the_seed() {
+        let params = |seed| server_params(&Config::default(), [2; 16], b"jsp", &mut rng(seed)).expect("it fits");
+        assert_eq!(params(1), params(1));
+        assert_ne!(ids(&params(1)).last(), ids(&params(2)).last());
+    }
 }
