@@ -53,7 +53,8 @@ impl Connection {
         w.zeros(padding).ok()?;
         let len = payload_at + w.position() + TAG_LEN;
         let (keys, key_phase) = secure.keys.sealing(now, pn);
-        *slot.first_mut()? = first_byte(ShortFlags { fec: false, key_phase, pn_len }, random_bit);
+        let first = first_byte(ShortFlags { fec: false, key_phase, pn_len }, random_bit);
+        *slot.first_mut()? = self.grease.first_byte(first, &mut self.rng);
         keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
         // A path that is not in use says nothing about the one that is: only the reminder counts there.
         let flags = if nudge { Flags::DATA } else { Flags::ACK_ONLY };
