@@ -131,13 +131,14 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(any(test, feature = "driver"))]
+#[cfg(any(test, feature = "driver", feature = "qlog"))]
 extern crate std;
 
 mod bucket;
 mod ecn;
 mod entropy;
 mod error;
+mod log;
 mod map;
 mod math;
 mod ranges;
@@ -162,6 +163,9 @@ mod conn;
 pub mod driver;
 mod endpoint;
 mod event;
+pub mod observe;
+#[cfg(feature = "qlog")]
+pub mod qlog;
 
 pub use config::{
     AcceptPolicy, AddressFilter, ClientAuth, ClientConfig, ClientConfigError, Compression, Config, ConfigBuilder,
@@ -171,12 +175,13 @@ pub use conn::{ConnectError, KeyUpdateError, MigrateError, Path, Wake};
 pub use crypto::{InvalidKey, KeyId, KeyIdError, PublicKey, SecretKey};
 pub use ecn::Ecn;
 pub use endpoint::{
-    Accept, Conn, ConnId, Endpoint, ExportError, Incoming, IncomingGone, IncomingId, Job, JobDone, Output, Received,
-    RecvMeta, Transmit,
+    Accept, Conn, ConnId, Endpoint, ExportError, Incoming, IncomingGone, IncomingId, Job, JobDone, Observer, Output,
+    Received, RecvMeta, Transmit,
 };
 pub use entropy::Entropy;
 pub use error::{AppCode, TransportError};
 pub use event::{ConnectionError, Event};
+pub use observe::Observation;
 pub use stats::{ConnStats, DropReason, EndpointStats, FecStats};
 pub use stream::{
     Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError, Slices,

@@ -10,6 +10,7 @@ use crate::bucket::Bucket;
 use crate::crypto::{Established, KeyId};
 use crate::error::{AppCode, Violation};
 use crate::event::{ConnectionError, Event};
+use crate::observe::{HandshakePacket, Observation, Timer};
 use crate::recovery::{Fate, Timeout};
 use crate::stats::DropReason;
 use crate::stream::{LossContext, StreamEvent};
@@ -28,6 +29,8 @@ impl Connection {
         packet: &mut [u8],
     ) -> Result<(), DropReason> {
         let header = detached(header);
+        let packet_seen = HandshakePacket::new(header.ty, header.index, header.count, packet.len());
+        self.observe(|| Observation::HandshakeReceived(packet_seen));
         let Some(client) = self.client.as_mut().filter(|_| self.life.is_live()) else {
             return Err(DropReason::Unexpected);
         };
@@ -59,11 +62,11 @@ impl Connection {
         // The server waits for a 1-RTT packet; a PING makes sure that one is sent, and sent again if it is lost.
         self.control.send_ping();
         for mut datagram in core::mem::take(&mut self.early) {
-            // What fails here was forged or broken, and was counted as received already.
+            // Counted when they came in; what fails here was forged or broken.
             let mut switches = Bucket::new(now, 0, 0);
             let path = self.paths.in_use().path;
             let arrival = Arrival { path, ecn: crate::Ecn::NotEct, switches: &mut switches };
-            let _ = self.handle_packet(now, arrival, &mut datagram);
+            let _ = self.open_and_read(now, arrival, &mut datagram);
         }
     }
 
@@ -416,6 +419,11 @@ impl Connection {
             }
         }
         self.give_up_repairs(now);
+        match timeout {
+            Timeout::Nothing => {}
+            Timeout::Lost => self.observe(|| Observation::TimerExpired(Timer::Loss)),
+            Timeout::Probe => self.observe(|| Observation::TimerExpired(Timer::Probe)),
+        }
     }
 }
 

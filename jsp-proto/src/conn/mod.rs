@@ -19,9 +19,11 @@ mod repair;
 mod report;
 mod reset;
 mod rx;
+mod seal;
 mod secure;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod tx;
 
 use alloc::boxed::Box;
@@ -46,6 +48,7 @@ pub use path::Path;
 use path::{PathState, Paths};
 use probe::Lull;
 use secure::Secure;
+use trace::Trace;
 pub(crate) use tx::Sent;
 
 use crate::config::{ClientConfig, Config, Congestion, Network, Policy};
@@ -55,6 +58,7 @@ use crate::error::{TransportError, Violation};
 use crate::event::{ConnectionError, Event};
 use crate::fec;
 use crate::map::KeyedHash;
+use crate::observe::{Observation, Owner, Parameters};
 use crate::recovery::AckRecord;
 use crate::stats::ConnStats;
 use crate::stream::{Limits, Pressure, StreamRecord, Streams};
@@ -124,6 +128,7 @@ pub(crate) struct ServerStart {
     pub(crate) client_key: Option<KeyId>,
     /// Whether the client has to prove a key or a pre-shared key.
     pub(crate) authenticates: bool,
+    pub(crate) observed: bool,
 }
 
 /// A connection.
@@ -175,6 +180,7 @@ pub(crate) struct Connection {
     congestion: Congestion,
     stats: ConnStats,
     started: Instant,
+    trace: Trace,
 }
 
 /// What the peer says of itself, as far as it is needed again.
@@ -228,6 +234,9 @@ impl Connection {
         connection.protocol = start.protocol;
         connection.peer_key = start.client_key;
         connection.authenticates = start.authenticates;
+        if start.observed {
+            connection.start_trace();
+        }
         connection.server = Some(Box::new(ServerHandshake::new(now, start.answer)));
         connection.secure = Some(connection.secure_from(now, &start.secrets, None));
         connection.apply_peer_params(&start.peer_params);
@@ -285,6 +294,7 @@ impl Connection {
             congestion: config.transport.congestion,
             stats,
             started: now,
+            trace: Trace::default(),
         }
     }
 
@@ -369,6 +379,8 @@ impl Connection {
 
     /// Takes the peer's parameters.
     fn apply_peer_params(&mut self, params: &Params) {
+        let sender = self.side.peer();
+        self.observe(|| Observation::Parameters { owner: Owner::Remote, params: Parameters::of(params, sender) });
         let theirs = Duration::from_millis(params.max_idle_timeout_ms);
         let ours = self.config.transport.idle_timeout;
         self.idle.timeout = match (ours.is_zero(), theirs.is_zero()) {

@@ -5,14 +5,14 @@ use core::time::Duration;
 
 use super::Connection;
 use super::path::{FULL, Path, Place};
-use super::tx::{Begun, Sent, begin};
+use super::seal::begin;
+use super::tx::Sent;
 use crate::Ecn;
 use crate::crypto::TAG_LEN;
 use crate::recovery::{Flags, Permit};
 use crate::time::Instant;
 use crate::wire::Side;
 use crate::wire::frame::Frame;
-use crate::wire::header::{ShortFlags, first_byte};
 
 impl Connection {
     /// Writes what is to be said about a path now.
@@ -31,7 +31,6 @@ impl Connection {
     }
 
     fn build_probe(&mut self, now: Instant, place: Place, slot: &mut [u8]) -> Option<(Path, usize)> {
-        let random_bit = self.rng.u64() & 1 == 1;
         let cid = self.paths.get(place)?.cid.map_or_else(|| self.remote_cid(), |id| id.cid);
         let (challenge, response) = self.paths.pending(place);
         let nudge = place == Place::InUse && core::mem::take(&mut self.nudge);
@@ -39,7 +38,7 @@ impl Connection {
         let full = path.allows(FULL as u64);
         let secure = self.secure.as_deref_mut()?;
 
-        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begin(&mut secure.recovery, &cid, slot)?;
+        let (layout, mut w) = begin(&mut secure.recovery, &cid, slot)?;
         if let Some(data) = challenge {
             Frame::PathChallenge(data).encode(&mut w).ok()?;
         }
@@ -51,17 +50,13 @@ impl Connection {
         }
         let padding = if full { w.remaining() } else { 4usize.saturating_sub(w.position()) };
         w.zeros(padding).ok()?;
-        let len = payload_at + w.position() + TAG_LEN;
-        let (keys, key_phase) = secure.keys.sealing(now, pn);
-        let first = first_byte(ShortFlags { fec: false, key_phase, pn_len }, random_bit);
-        *slot.first_mut()? = self.grease.first_byte(first, &mut self.rng);
-        keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
+        let len = layout.payload_at + w.position() + TAG_LEN;
         // A path that is not in use says nothing about the one that is: only the reminder counts there.
         let flags = if nudge { Flags::DATA } else { Flags::ACK_ONLY };
-        secure.recovery.commit(now, len as u16, flags, Ecn::NotEct);
         let patience = secure.recovery.pto_base();
         let address = path.path;
         path.on_sent(len as u64);
+        self.seal(now, layout, slot.get_mut(..len)?, flags, Ecn::NotEct)?;
         self.paths.on_sent(now, place, len, patience);
         Some((address, len))
     }

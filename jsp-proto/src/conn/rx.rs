@@ -83,12 +83,17 @@ impl Connection {
                 self.stats.datagrams_received += 1;
                 self.stats.bytes_received += datagram.len() as u64;
             }
-            Err(_) => self.stats.datagrams_dropped += 1,
+            Err(reason) => self.on_dropped(datagram.len(), reason),
         }
         outcome
     }
 
-    fn open_and_read(&mut self, now: Instant, arrival: Arrival<'_>, datagram: &mut [u8]) -> Result<(), DropReason> {
+    pub(super) fn open_and_read(
+        &mut self,
+        now: Instant,
+        arrival: Arrival<'_>,
+        datagram: &mut [u8],
+    ) -> Result<(), DropReason> {
         match &mut self.life {
             Life::Connecting | Life::Open | Life::Flushing(_) => {}
             Life::Closing { answer, .. } => {
@@ -111,6 +116,7 @@ impl Connection {
         }
         self.idle.since = now;
         self.idle.spoke = false;
+        self.trace.received(pn, &payload, datagram, arrival.ecn);
         let Some(payload) = datagram.get(payload) else { return Err(DropReason::Malformed) };
         match self.read(now, Packet { pn, protected, payload, place, ecn: arrival.ecn }) {
             Ok(Some(survey)) => {

@@ -54,6 +54,7 @@ impl Server {
             protocol: Box::from(*b"jsp"),
             client_key: None,
             authenticates: false,
+            observed: false,
         };
         let mut rng = Drbg::new(&Entropy::new([4; 32]));
         let hash = KeyedHash::new(&mut rng);

@@ -3,15 +3,13 @@
 
 use super::close::Life;
 use super::correct::conditions;
+use super::seal::{Layout, begin};
 use super::{Connection, Path, Record};
 use crate::Ecn;
 use crate::crypto::TAG_LEN;
-use crate::recovery::{Fate, Flags, Permit, Recovery};
+use crate::recovery::{Fate, Flags, Permit};
 use crate::stream::LossContext;
 use crate::time::Instant;
-use crate::wire::Cid;
-use crate::wire::cursor::Writer;
-use crate::wire::header::{ShortFlags, first_byte};
 
 /// What a call to send has produced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +77,7 @@ impl Connection {
         }
         let Some(slot) = out.get_mut(..len) else { return Sent::NeedBuffer(len) };
         slot.copy_from_slice(datagram);
+        self.trace.handshake_sent(self.side, slot);
         if let Some(client) = &mut self.client {
             client.datagram_sent();
         } else if let Some(server) = &mut self.server {
@@ -186,7 +185,6 @@ impl Connection {
     /// anything else. `None` if no part had anything that fits.
     fn build_packet(&mut self, now: Instant, ecn: Ecn, slot: &mut [u8], parity: bool) -> Option<usize> {
         let may_send_data = self.may_send_data();
-        let random_bit = self.rng.u64() & 1 == 1;
         let least = self.least_eliciting();
         let datagram = usize::from(self.stats.datagram_size);
         let cid = self.remote_cid();
@@ -196,8 +194,8 @@ impl Connection {
         let usable = slot.len().min(datagram.saturating_sub(reserve));
         let slot = slot.get_mut(..usable)?;
 
-        let begun = begin(&mut secure.recovery, &cid, slot)?;
-        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begun;
+        let (layout, mut w) = begin(&mut secure.recovery, &cid, slot)?;
+        let Layout { pn, pn_len, payload_at, .. } = layout;
         secure.write_acks(now, &mut w);
         let after_acks = w.position();
         let retransmitted = self.streams.retransmitted();
@@ -241,14 +239,10 @@ impl Connection {
             let room = datagram.saturating_sub(payload_at + TAG_LEN);
             flags.coded = secure.protect(now, pn, slot.get(payload_at..end)?, room, &self.streams.take_wish());
         }
-        let (keys, key_phase) = secure.keys.sealing(now, pn);
-        let first = first_byte(ShortFlags { fec: flags.coded, key_phase, pn_len }, random_bit);
-        *slot.first_mut()? = self.grease.first_byte(first, &mut self.rng);
-        keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
-        secure.recovery.commit(now, len as u16, flags, ecn);
         if eliciting {
             secure.acks.on_eliciting_sent();
         }
+        self.seal(now, layout, slot.get_mut(..len)?, flags, ecn)?;
         if eliciting && !self.idle.spoke {
             self.idle.spoke = true;
             self.idle.since = now;
@@ -278,42 +272,15 @@ impl Connection {
         let cid = self.remote_cid();
         let Life::Closing { farewell, .. } = &self.life else { return None };
         let secure = self.secure.as_deref_mut()?;
-        let begun = begin(&mut secure.recovery, &cid, slot)?;
-        let Begun { pn, pn_len, pn_at, payload_at, mut w } = begun;
+        let (layout, mut w) = begin(&mut secure.recovery, &cid, slot)?;
         // Whether or not an earlier packet said so already: a peer that is closing too must learn that all arrived.
         if let Some(record) = secure.acks.write(now, &mut w) {
             secure.recovery.record(Record::Ack(record));
         }
         farewell.write(&mut w);
         w.zeros(4).ok()?;
-        let len = payload_at + w.position() + TAG_LEN;
-        let (keys, key_phase) = secure.keys.sealing(now, pn);
-        *slot.first_mut()? = first_byte(ShortFlags { fec: false, key_phase, pn_len }, false);
-        keys.seal(slot.get_mut(..len)?, pn_at, pn_len, pn);
-        secure.recovery.commit(now, len as u16, Flags::ACK_ONLY, Ecn::NotEct);
+        let len = layout.payload_at + w.position() + TAG_LEN;
+        self.seal(now, layout, slot.get_mut(..len)?, Flags::ACK_ONLY, Ecn::NotEct)?;
         Some(len)
     }
-}
-
-/// A packet whose header is begun: its first byte and the packet number come last.
-pub(super) struct Begun<'a> {
-    pub(super) pn: u64,
-    pub(super) pn_len: usize,
-    pub(super) pn_at: usize,
-    pub(super) payload_at: usize,
-    /// Room for the frames.
-    pub(super) w: Writer<'a>,
-}
-
-/// Takes a packet number and writes the connection id.
-pub(super) fn begin<'a>(recovery: &mut Recovery<Record>, cid: &Cid, slot: &'a mut [u8]) -> Option<Begun<'a>> {
-    let pn_len = recovery.next_pn_len();
-    let pn = recovery.begin();
-    let cid = cid.as_slice();
-    let pn_at = 1 + cid.len();
-    let payload_at = pn_at + pn_len;
-    let end = slot.len().checked_sub(TAG_LEN)?;
-    slot.get_mut(1..pn_at)?.copy_from_slice(cid);
-    let w = Writer::new(slot.get_mut(payload_at..end)?);
-    Some(Begun { pn, pn_len, pn_at, payload_at, w })
 }

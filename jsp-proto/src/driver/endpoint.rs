@@ -1,5 +1,6 @@
 //! The handle of an endpoint: connecting, accepting, shutting down.
 
+use std::boxed::Box;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::vec::Vec;
@@ -9,7 +10,8 @@ use super::error::{ConnectError, no_address};
 use super::shards::HandoverCounter;
 use super::state::Shared;
 use crate::{
-    Accept, AppCode, ClientConfig, ConnectionError, EndpointStats, IncomingGone, IncomingId, KeyId, Path, PublicKey,
+    Accept, AppCode, ClientConfig, ConnectionError, EndpointStats, IncomingGone, IncomingId, KeyId, Observer, Path,
+    PublicKey,
 };
 
 /// One UDP socket with all its connections, as client, server or both. Cheap to clone; all clones are the same
@@ -162,6 +164,15 @@ impl Endpoint {
         async move {
             shared.wait(|state| Some(&mut state.enders), |state, _| state.ended.is_some().then_some(())).await;
         }
+    }
+
+    /// Shows what happens on connections that begin from now on to `observer`; `None` ends that.
+    ///
+    /// The observer is called while the endpoint is locked: what it does delays every connection, and it must not use a
+    /// handle of this endpoint.
+    pub fn set_observer(&self, observer: Option<Box<dyn Observer>>) {
+        // Dropped outside of the lock: it may flush a file.
+        let _before = self.shared().lock().endpoint.replace_observer(observer);
     }
 
     /// The endpoint's counters, dropped datagrams by reason among them.

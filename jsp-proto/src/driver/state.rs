@@ -359,6 +359,8 @@ impl State {
         }
         wake.append(&mut late);
         self.ended = Some(reason);
+        // Nothing is left to see, and handles may live for long.
+        self.endpoint.set_observer(None);
         self.acceptors.wake(wake);
         self.askers.wake(wake);
         self.enders.wake(wake);

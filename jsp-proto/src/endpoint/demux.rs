@@ -6,6 +6,7 @@ use crate::Ecn;
 use crate::bucket::Bucket;
 use crate::config::names_one;
 use crate::conn::{Arrival, Connection, Path};
+use crate::observe::Observation;
 use crate::slab::Key;
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -20,6 +21,8 @@ pub(super) enum Fate {
     Accepted,
     Replied,
     Dropped(DropReason),
+    /// Dropped by a connection, which has noted it.
+    DroppedInside(DropReason),
     /// Another shard's. The datagram is as it was.
     Foreign,
 }
@@ -51,6 +54,11 @@ impl Endpoint {
             Fate::Accepted => &mut received.accepted,
             Fate::Replied => &mut received.replied,
             Fate::Dropped(reason) => {
+                self.observe_stray(&Observation::DatagramDropped { bytes: len, reason });
+                self.stats.count_drop(reason);
+                &mut received.dropped
+            }
+            Fate::DroppedInside(reason) => {
                 self.stats.count_drop(reason);
                 &mut received.dropped
             }
@@ -115,7 +123,11 @@ impl Endpoint {
             return self.handle_stranger(now, path, &header, datagram);
         }
         let Some(&key) = self.cids.get(&header.dcid) else { return self.without_connection(&header.dcid) };
-        self.with_connection(key, |connection, _| connection.handle_handshake(now, &header, datagram))
+        self.with_connection(key, |connection, _| {
+            let outcome = connection.handle_handshake(now, &header, datagram);
+            let bytes = datagram.len();
+            outcome.inspect_err(|&reason| connection.on_dropped(bytes, reason))
+        })
     }
 
     /// Whether a packet of the type that both sides send answers a connection attempt of this endpoint or another
@@ -175,7 +187,7 @@ impl Endpoint {
         self.touch(key);
         match outcome {
             Ok(()) => Fate::Accepted,
-            Err(reason) => Fate::Dropped(reason),
+            Err(reason) => Fate::DroppedInside(reason),
         }
     }
 }

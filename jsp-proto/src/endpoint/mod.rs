@@ -13,6 +13,7 @@ mod handle;
 mod incoming;
 mod job;
 mod memory;
+mod observer;
 mod prefix;
 mod repairs;
 mod reset;
@@ -21,6 +22,7 @@ mod stateless;
 mod tests;
 mod versions;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -31,6 +33,7 @@ use core::time::Duration;
 pub use handle::{Conn, ExportError};
 pub use incoming::{Accept, Incoming, IncomingGone, IncomingId};
 pub use job::{Job, JobDone};
+pub use observer::Observer;
 
 use attempt::Attempts;
 use deadlines::Deadlines;
@@ -207,6 +210,7 @@ pub struct Endpoint {
     /// The tables of error correction are there.
     corrects: bool,
     stats: EndpointStats,
+    observer: Option<Box<dyn Observer>>,
 }
 
 impl core::fmt::Debug for Endpoint {
@@ -258,6 +262,7 @@ impl Endpoint {
             shutdown: false,
             corrects: false,
             stats: EndpointStats::default(),
+            observer: None,
             config,
             rng,
         }
@@ -308,7 +313,10 @@ impl Endpoint {
         }
         // The connection draws from the endpoint's generator, so that a handshake is a function of the seed alone.
         let rng = self.rng.fork();
-        let connection = Connection::client(now, &self.config, client, path, rng, self.hash)?;
+        let mut connection = Connection::client(now, &self.config, client, path, rng, self.hash)?;
+        if self.observer.is_some() {
+            connection.start_trace();
+        }
         Ok(ConnId(self.insert(connection, None)))
     }
 
@@ -400,6 +408,7 @@ impl Endpoint {
     /// Queues a connection that may have something to do, and brings the books up to date.
     fn touch(&mut self, key: Key) {
         let Some(entry) = self.connections.get_mut(key) else { return };
+        observer::report(&mut self.observer, self.now, key, &mut entry.connection);
         if entry.half_open && !entry.connection.is_half_open() {
             entry.half_open = false;
             self.half_open.remove(entry.prefix);
@@ -428,7 +437,8 @@ impl Endpoint {
     }
 
     fn remove(&mut self, key: Key) {
-        if let Some(entry) = self.connections.remove(key) {
+        if let Some(mut entry) = self.connections.remove(key) {
+            observer::report_end(&mut self.observer, self.now, key, &mut entry.connection);
             for cid in entry.connection.local_cids() {
                 self.cids.remove(&cid);
             }
@@ -533,7 +543,9 @@ impl Endpoint {
         {
             return Served::Event(event);
         }
-        match connection.poll_transmit(now, out, limit) {
+        let sent = connection.poll_transmit(now, out, limit);
+        observer::report(&mut self.observer, now, key, connection);
+        match sent {
             Sent::Datagrams { path, len, segment, ecn } => {
                 return Served::Datagrams { path, ecn, len, segment };
             }

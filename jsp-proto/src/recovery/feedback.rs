@@ -130,6 +130,7 @@ impl<R: Copy> Recovery<R> {
         sink: &mut dyn FnMut(Fate, &R),
     ) {
         let Some(packet) = self.sent.settle(pn, State::Done { skip: 1 }) else { return };
+        self.note_acked(pn);
         batch.newest.get_or_insert((pn, packet));
         if packet.flags.in_flight {
             batch.newest_in_flight.get_or_insert((pn, packet));
@@ -161,7 +162,7 @@ impl<R: Copy> Recovery<R> {
     }
 
     /// How many packets later than `pn` have been sent up to `largest`.
-    fn overtaken_by(&self, pn: u64, largest: u64) -> u64 {
+    pub(super) fn overtaken_by(&self, pn: u64, largest: u64) -> u64 {
         let distance = largest.saturating_sub(pn);
         distance - self.skipped.covered_within(pn.min(largest)..largest)
     }
@@ -244,6 +245,7 @@ impl<R: Copy> Recovery<R> {
         }
         if flags.in_flight {
             let bytes = packet.flight_size();
+            self.note_lost(pn, bytes);
             self.lost_packets += 1;
             batch.packets += 1;
             batch.bytes += bytes;

@@ -11,6 +11,7 @@ mod acks;
 pub(crate) mod cc;
 mod ecn;
 mod feedback;
+mod journal;
 mod loss;
 mod meter;
 mod pacer;
@@ -27,6 +28,7 @@ use core::time::Duration;
 pub(crate) use acks::{AckRecord, Acks};
 pub(crate) use cc::{Bbr, Controller, Cubic, Fixed};
 pub(crate) use feedback::FalseRepair;
+pub(crate) use journal::Verdict;
 pub(crate) use meter::PathLoss;
 pub(crate) use path::PathModel;
 use rate::{RateSampler, SendMark, rate_of};
@@ -34,6 +36,7 @@ pub(crate) use sent::Flags;
 
 use crate::ecn::Ecn;
 use crate::entropy::Drbg;
+use crate::log::Log;
 use crate::ranges::RangeSet;
 use crate::time::{Instant, nanos};
 use crate::wire::header::packet_number_len;
@@ -208,6 +211,7 @@ pub(crate) struct Recovery<R> {
     sent_packets: u64,
     lost_packets: u64,
     late_packets: u64,
+    journal: Log<Verdict>,
 }
 
 /// Keeps the generator's state out of debug output.
@@ -250,6 +254,7 @@ impl<R: Copy> Recovery<R> {
             sent_packets: 0,
             lost_packets: 0,
             late_packets: 0,
+            journal: Log::default(),
         };
         recovery.plan_skip();
         recovery

@@ -41,6 +41,7 @@ use core::cmp::Reverse;
 
 use crate::config::{Compression, Fec, Policy, Wish};
 use crate::error::AppCode;
+use crate::log::Log;
 use crate::map::{KeyedHash, Map};
 use crate::slab::{Key, Slab};
 use crate::time::{Instant, earliest, nanos};
@@ -264,6 +265,14 @@ pub(crate) struct Streams {
     nuisance: Bucket,
     complaints: Bucket,
     refusals: Refusals,
+    log: Log<StreamNote>,
+}
+
+/// What is noted of streams for an observer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamNote {
+    Opened(StreamId),
+    Closed(StreamId),
 }
 
 impl Streams {
@@ -327,6 +336,7 @@ impl Streams {
             nuisance: Bucket::new(200, 400),
             complaints: Bucket::new(20, 20),
             refusals: Refusals::default(),
+            log: Log::default(),
         }
     }
 
@@ -422,6 +432,11 @@ impl Streams {
         self.send.credit_limit = self.send.credit_limit.max(limit);
     }
 
+    /// What happened to streams, if somebody observes.
+    pub(crate) const fn log(&mut self) -> &mut Log<StreamNote> {
+        &mut self.log
+    }
+
     fn create(&mut self, sid: StreamId, priority: u8, delivery: Delivery, own: Own) -> Key {
         let initiated = sid.initiator() == self.side;
         let mut window = Window::new(self.limits.max_stream_data, self.limits.max_stream_window);
@@ -458,6 +473,7 @@ impl Streams {
         };
         let key = self.slab.insert(stream);
         self.map.insert(sid, key);
+        self.log.push(|| StreamNote::Opened(sid));
         key
     }
 

@@ -4,7 +4,7 @@ use core::cmp::Reverse;
 
 use super::send::Fresh;
 use super::state::{RecvState, SendState};
-use super::{COOLING, FINISHED, READABLE, RESET, Stream, Streams, TIMER_STEP, WRITABLE, control};
+use super::{COOLING, FINISHED, READABLE, RESET, Stream, StreamNote, Streams, TIMER_STEP, WRITABLE, control};
 use crate::slab::Key;
 use crate::wire::StreamType;
 
@@ -128,6 +128,7 @@ impl Streams {
         }
         self.map.remove(&sid);
         self.slab.remove(key);
+        self.log.push(|| StreamNote::Closed(sid));
         if sid.initiator() != self.side {
             self.return_place(sid.ty(), unclean);
         }

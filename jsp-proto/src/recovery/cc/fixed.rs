@@ -52,6 +52,10 @@ impl Controller for Fixed {
     fn in_slow_start(&self) -> bool {
         false
     }
+
+    fn state(&self) -> &'static str {
+        "fixed_rate"
+    }
 }
 
 #[cfg(test)]

@@ -91,6 +91,10 @@ pub(crate) trait Controller: core::fmt::Debug + Send {
     }
     /// Whether the window is still doubling, which doubles the default pacing rate.
     fn in_slow_start(&self) -> bool;
+    /// What the controller is doing, in a word for logs.
+    fn state(&self) -> &'static str {
+        if self.in_slow_start() { "slow_start" } else { "congestion_avoidance" }
+    }
 }
 
 /// The initial window: min(10 datagrams, max(2 datagrams, 14720 bytes)) (RFC 9002 section 7.2).

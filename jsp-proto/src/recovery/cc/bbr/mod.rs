@@ -474,4 +474,8 @@ impl Controller for Bbr {
     fn in_slow_start(&self) -> bool {
         self.phase == Phase::Startup
     }
+
+    fn state(&self) -> &'static str {
+        self.phase.name()
+    }
 }

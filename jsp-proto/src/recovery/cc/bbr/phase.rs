@@ -20,6 +20,19 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// Its name for logs.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Drain => "drain",
+            Self::Down => "probe_bw_down",
+            Self::Cruise => "probe_bw_cruise",
+            Self::Refill => "probe_bw_refill",
+            Self::Up => "probe_bw_up",
+            Self::ProbeRtt => "probe_rtt",
+        }
+    }
+
     /// How fast to send, in percent of the path's rate.
     pub(super) const fn pacing_gain(self) -> u64 {
         match self {
