@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jsp_proto::driver::{BATCH, Clock, Pump, Step as Wants, system};
+use jsp_proto::driver::{BATCH, Clock, Pump, Step as Wants, state_machine, system};
 use jsp_proto::{
     Accept, AppCode, ClientConfig, Config, Conn, ConnId, ConnectError, EndpointStats, Entropy, Incoming, IncomingGone,
     IncomingId, Job, JobDone, Path,
@@ -123,7 +123,8 @@ impl Endpoint {
         let config = clock.complete(config);
         let (socket, local) = MioSocket::new(socket)?;
         let pump = Pump::new(local, config.max_udp_payload());
-        let proto = jsp_proto::Endpoint::new(Arc::new(config), Entropy::new(system::random_seed()?));
+        let entropy = Entropy::new(system::random_seed()?);
+        let proto = state_machine(Arc::new(config), entropy);
         Ok(Self {
             proto,
             pump,
@@ -435,6 +436,12 @@ impl Endpoint {
     /// Whether no connection is left, except such as are over and wait to be read empty, and everything was sent.
     pub fn is_idle(&self) -> bool {
         self.pump.unsent() == 0 && self.proto.is_idle()
+    }
+
+    /// Shows what happens on connections that begin from now on to `observer`, and no more to `tracing`; `None` ends
+    /// that.
+    pub fn set_observer(&mut self, observer: Option<Box<dyn jsp_proto::Observer>>) {
+        self.proto.set_observer(observer);
     }
 
     /// The endpoint's counters, dropped datagrams by reason among them.

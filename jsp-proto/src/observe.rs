@@ -127,6 +127,17 @@ pub enum Observation<'a> {
     Forgotten,
 }
 
+/// How much of a connection is observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attention {
+    /// Nothing.
+    None,
+    /// What happens now and then.
+    Connections,
+    /// Each packet, too.
+    Packets,
+}
+
 /// One of the two ends, as seen from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {

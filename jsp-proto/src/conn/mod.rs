@@ -58,7 +58,7 @@ use crate::error::{TransportError, Violation};
 use crate::event::{ConnectionError, Event};
 use crate::fec;
 use crate::map::KeyedHash;
-use crate::observe::{Observation, Owner, Parameters};
+use crate::observe::{Attention, Observation, Owner, Parameters};
 use crate::recovery::AckRecord;
 use crate::stats::ConnStats;
 use crate::stream::{Limits, Pressure, StreamRecord, Streams};
@@ -128,7 +128,7 @@ pub(crate) struct ServerStart {
     pub(crate) client_key: Option<KeyId>,
     /// Whether the client has to prove a key or a pre-shared key.
     pub(crate) authenticates: bool,
-    pub(crate) observed: bool,
+    pub(crate) attention: Attention,
 }
 
 /// A connection.
@@ -234,9 +234,7 @@ impl Connection {
         connection.protocol = start.protocol;
         connection.peer_key = start.client_key;
         connection.authenticates = start.authenticates;
-        if start.observed {
-            connection.start_trace();
-        }
+        connection.start_trace(start.attention);
         connection.server = Some(Box::new(ServerHandshake::new(now, start.answer)));
         connection.secure = Some(connection.secure_from(now, &start.secrets, None));
         connection.apply_peer_params(&start.peer_params);

@@ -15,6 +15,7 @@ use crate::crypto::packet::{PacketKeys, Secret};
 use crate::crypto::{Prk, Secrets, TAG_LEN};
 use crate::entropy::{Drbg, Entropy};
 use crate::map::KeyedHash;
+use crate::observe::Attention;
 use crate::time::Instant;
 use crate::wire::cursor::Writer;
 use crate::wire::frame::Frame;
@@ -54,7 +55,7 @@ impl Server {
             protocol: Box::from(*b"jsp"),
             client_key: None,
             authenticates: false,
-            observed: false,
+            attention: Attention::None,
         };
         let mut rng = Drbg::new(&Entropy::new([4; 32]));
         let hash = KeyedHash::new(&mut rng);

@@ -12,7 +12,7 @@ use super::{Connection, Path};
 use crate::Ecn;
 use crate::crypto::TAG_LEN;
 use crate::log::Log;
-use crate::observe::{HandshakePacket, Metrics, Milestone, Observation, Owner, Packet, Parameters};
+use crate::observe::{Attention, HandshakePacket, Metrics, Milestone, Observation, Owner, Packet, Parameters};
 use crate::recovery::Verdict;
 use crate::stats::{DropReason, FecStats};
 use crate::stream::StreamNote;
@@ -28,6 +28,8 @@ pub(super) struct Trace(Option<Box<Inner>>);
 
 struct Inner {
     notes: Log<Note>,
+    /// Single packets are noted, too.
+    packets: bool,
     /// The frames of the packets among the notes.
     frames: Vec<u8>,
     last: Snapshot,
@@ -61,7 +63,7 @@ impl Trace {
 
     /// A packet with short header is about to be sealed: `packet` is its header and its frames.
     pub(super) fn sent(&mut self, number: u64, payload_at: usize, packet: &[u8], ecn: Ecn) {
-        if let Some(inner) = &mut self.0 {
+        if let Some(inner) = self.0.as_mut().filter(|inner| inner.packets) {
             let payload = payload_at..packet.len();
             inner.packet(number, packet, payload, packet.len() + TAG_LEN, ecn, Observation::PacketSent);
         }
@@ -69,7 +71,7 @@ impl Trace {
 
     /// A packet with short header was opened in `datagram`.
     pub(super) fn received(&mut self, number: u64, payload: &Range<usize>, datagram: &[u8], ecn: Ecn) {
-        if let Some(inner) = &mut self.0 {
+        if let Some(inner) = self.0.as_mut().filter(|inner| inner.packets) {
             inner.packet(number, datagram, payload.clone(), datagram.len(), ecn, Observation::PacketReceived);
         }
     }
@@ -131,11 +133,15 @@ impl Connection {
     }
 
     /// The connection is observed from its beginning, which is now.
-    pub(crate) fn start_trace(&mut self) {
+    pub(crate) fn start_trace(&mut self, attention: Attention) {
+        if attention == Attention::None {
+            return;
+        }
+        let packets = attention == Attention::Packets;
         let last = Snapshot { datagram: self.stats.datagram_size, path: Some(self.path()), ..Snapshot::default() };
         let mut notes = Log::default();
         notes.start();
-        self.trace = Trace(Some(Box::new(Inner { notes, frames: Vec::new(), last })));
+        self.trace = Trace(Some(Box::new(Inner { notes, packets, frames: Vec::new(), last })));
         self.streams.log().start();
         let (side, path) = (self.side, self.path());
         let (local_cid, remote_cid) = (self.cids.local.first(), self.remote_cid());
@@ -161,7 +167,7 @@ impl Connection {
     pub(crate) fn report(&mut self, tell: &mut dyn FnMut(&Observation<'_>)) {
         let Some(mut trace) = self.trace.0.take() else { return };
         trace.tell(tell);
-        if let Some(secure) = &mut self.secure {
+        if let Some(secure) = self.secure.as_mut().filter(|_| trace.packets) {
             let journal = secure.recovery.journal();
             // The keys may be new.
             journal.start();
@@ -171,7 +177,7 @@ impl Connection {
         let streams = self.streams.log();
         streams.drain().into_iter().flatten().for_each(|note| tell(&stream(note)));
         tell_missed(streams, tell);
-        let now = self.snapshot(&trace.last);
+        let now = self.snapshot(&trace.last, trace.packets);
         now.tell_changes(&trace.last, tell);
         if let Some(error) = self.error.as_ref().filter(|_| now.closed && !trace.last.closed) {
             tell(&Observation::Closed(error));
@@ -180,11 +186,11 @@ impl Connection {
         self.trace.0 = Some(trace);
     }
 
-    fn snapshot(&self, last: &Snapshot) -> Snapshot {
-        let mut fec = self.stats.fec;
+    fn snapshot(&self, last: &Snapshot, packets: bool) -> Snapshot {
+        let mut fec = if packets { self.stats.fec } else { last.fec };
         let mut metrics = last.metrics;
         let mut congestion = last.congestion;
-        if let Some(secure) = &self.secure {
+        if let Some(secure) = self.secure.as_ref().filter(|_| packets) {
             let recovery = &secure.recovery;
             secure.fec_tx.add_stats(&mut fec);
             congestion = recovery.congestion_state();

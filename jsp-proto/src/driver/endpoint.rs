@@ -7,6 +7,7 @@ use std::vec::Vec;
 
 use super::connection::{ConnRef, Connection};
 use super::error::{ConnectError, no_address};
+use super::logging::with_tracing;
 use super::shards::HandoverCounter;
 use super::state::Shared;
 use crate::{
@@ -168,9 +169,12 @@ impl Endpoint {
 
     /// Shows what happens on connections that begin from now on to `observer`; `None` ends that.
     ///
+    /// What goes to `tracing`, with that feature, goes there beside it.
+    ///
     /// The observer is called while the endpoint is locked: what it does delays every connection, and it must not use a
     /// handle of this endpoint.
     pub fn set_observer(&self, observer: Option<Box<dyn Observer>>) {
+        let observer = with_tracing(observer);
         // Dropped outside of the lock: it may flush a file.
         let _before = self.shared().lock().endpoint.replace_observer(observer);
     }

@@ -19,6 +19,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod known_hosts;
+mod logging;
 mod message;
 mod pump;
 mod rebind;
@@ -39,6 +40,9 @@ pub use connection::{Connection, Stream};
 pub use endpoint::{Connecting, Endpoint, Incoming};
 pub use error::{ConnectError, OpenError, ReadError, SendError, WriteError};
 pub use known_hosts::KnownHosts;
+#[cfg(feature = "tracing")]
+pub use logging::TracingObserver;
+pub use logging::state_machine;
 pub use message::{MessageReceiver, MessageSender, MessageStream, Outcome};
 pub use pump::{BATCH, Pump, Step};
 pub use rebind::Rebinder;

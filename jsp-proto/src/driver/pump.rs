@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 use std::vec;
 use std::vec::Vec;
 
+use super::logging::refused_by_socket;
 use super::socket::{Datagrams, Outgoing, Socket};
 use crate::{ConnId, Ecn, Endpoint, Event, IncomingId, Instant, Output, Path, RecvMeta};
 
@@ -227,8 +228,9 @@ impl Pump {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
                 // The socket has just found out that it cannot segment; the same bytes go out one by one.
                 Err(_) if socket.max_segments() < segments_before => {}
-                Err(_) => {
+                Err(error) => {
                     self.send_errors += 1;
+                    refused_by_socket(self.send_errors, &error);
                     pending.sent += batch;
                 }
             }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::vec::Vec;
 
 use super::clock::Clock;
+use super::logging;
 use super::waiters::{Waiter, Waiters};
 use crate::{AppCode, Conn, ConnId, ConnStats, ConnectionError, Endpoint, Event, IncomingId, Instant, MessageId};
 use crate::{Outcome, PublicKey, Side, StreamId};
@@ -349,6 +350,9 @@ impl State {
     pub(super) fn on_end(&mut self, reason: Option<Box<str>>, wake: &mut Vec<Waker>) {
         if self.ended.is_some() {
             return;
+        }
+        if let Some(reason) = &reason {
+            logging::ended(reason);
         }
         let reason = reason.unwrap_or_else(|| Box::from("the endpoint was shut down"));
         self.open = false;

@@ -13,6 +13,7 @@ use std::vec::Vec;
 
 use super::clock::Clock;
 use super::endpoint::Endpoint;
+use super::logging::state_machine;
 use super::pump::{BATCH, Pump, Step};
 use super::rebind::{Rebinder, Replacement};
 use super::shards::Place;
@@ -72,7 +73,7 @@ pub(super) fn drive<R: Reactor>(
 ) -> (Endpoint, Driver<R>) {
     let config = clock.complete(config);
     let pump = Pump::new(local, config.max_udp_payload());
-    let shared = Arc::new(Shared::new(clock, local, crate::Endpoint::new(Arc::new(config), entropy)));
+    let shared = Arc::new(Shared::new(clock, local, state_machine(Arc::new(config), entropy)));
     let handovers = place.as_ref().map(Place::counter);
     let rebinder = Rebinder { replacement: Replacement::default(), shared: shared.clone() };
     let running = Running {

@@ -241,7 +241,7 @@ impl Endpoint {
             protocol: sealing.protocol.into_boxed_slice(),
             client_key: sealing.client_key,
             authenticates: sealing.authenticates,
-            observed: self.observer.is_some(),
+            attention: self.attention(),
         })
     }
 

@@ -314,9 +314,7 @@ impl Endpoint {
         // The connection draws from the endpoint's generator, so that a handshake is a function of the seed alone.
         let rng = self.rng.fork();
         let mut connection = Connection::client(now, &self.config, client, path, rng, self.hash)?;
-        if self.observer.is_some() {
-            connection.start_trace();
-        }
+        connection.start_trace(self.attention());
         Ok(ConnId(self.insert(connection, None)))
     }
 

@@ -4,15 +4,16 @@ use alloc::boxed::Box;
 
 use super::{ConnId, Endpoint};
 use crate::conn::Connection;
-use crate::observe::Observation;
+use crate::observe::{Attention, Observation};
 use crate::slab::Key;
 use crate::time::Instant;
 
 /// Sees what happens inside an [`Endpoint`]: packets, losses, round-trip times, keys, paths, as they happen and in their
 /// order. Events tell a program what to do; this tells people what went on.
 ///
-/// An endpoint without an observer pays a branch per packet. With one it copies the frames of each packet and calls the
-/// observer before the call that made them happen returns, so what the observer does delays the endpoint.
+/// An endpoint without an observer pays a branch per packet. With one that [wants packets](Self::wants_packets) it copies
+/// the frames of each. The observer is called before the call that made things happen returns, so what it does delays
+/// the endpoint. Several observers are one as a pair.
 ///
 /// ```
 /// use jsp_proto::{Config, ConnId, Endpoint, Entropy, Instant, Observation, Observer};
@@ -40,6 +41,44 @@ pub trait Observer: Send {
     fn observe_stray(&mut self, now: Instant, what: &Observation<'_>) {
         let _ = (now, what);
     }
+
+    /// Whether single packets are of interest: those sent, received, acknowledged, lost and repaired, and the state of
+    /// recovery after them. Asked when a connection begins; without them observing costs next to nothing. True unless it
+    /// is written.
+    fn wants_packets(&self) -> bool {
+        true
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for Box<O> {
+    fn observe(&mut self, now: Instant, conn: ConnId, what: &Observation<'_>) {
+        (**self).observe(now, conn, what);
+    }
+
+    fn observe_stray(&mut self, now: Instant, what: &Observation<'_>) {
+        (**self).observe_stray(now, what);
+    }
+
+    fn wants_packets(&self) -> bool {
+        (**self).wants_packets()
+    }
+}
+
+/// Both see the same, the first one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn observe(&mut self, now: Instant, conn: ConnId, what: &Observation<'_>) {
+        self.0.observe(now, conn, what);
+        self.1.observe(now, conn, what);
+    }
+
+    fn observe_stray(&mut self, now: Instant, what: &Observation<'_>) {
+        self.0.observe_stray(now, what);
+        self.1.observe_stray(now, what);
+    }
+
+    fn wants_packets(&self) -> bool {
+        self.0.wants_packets() || self.1.wants_packets()
+    }
 }
 
 impl Endpoint {
@@ -58,6 +97,15 @@ impl Endpoint {
             }
         }
         core::mem::replace(&mut self.observer, observer)
+    }
+
+    /// What is to be noted of connections that begin now.
+    pub(super) fn attention(&self) -> Attention {
+        match &self.observer {
+            None => Attention::None,
+            Some(observer) if observer.wants_packets() => Attention::Packets,
+            Some(_) => Attention::Connections,
+        }
     }
 
     /// Shows what belongs to no connection.

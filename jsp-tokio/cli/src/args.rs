@@ -24,6 +24,19 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server is not trusted or not 
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) observe: Observe,
+}
+
+/// What is shown of connections.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Observe {
+    /// Show what connections do; twice: every packet. Without it RUST_LOG says what, as in RUST_LOG=jsp=debug
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Write each connection to a qlog file in DIR, for viewers such as qvis
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) qlog: Option<PathBuf>,
 }
 
 fn concat_help(text: &str) -> String {

@@ -10,6 +10,7 @@ mod files;
 mod keys;
 mod net;
 mod network;
+mod observe;
 mod perf;
 mod ping;
 mod proxy;
@@ -28,7 +29,7 @@ use failure::Result;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match run(args.command) {
+    match observe::start(&args.observe).and_then(|()| run(args.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

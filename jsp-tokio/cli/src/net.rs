@@ -9,8 +9,8 @@ use jsp_tokio::{ClientConfig, ConfigBuilder, Connection, Endpoint, KeyFetch, Key
 use crate::address::{Named, Target};
 use crate::args::{Listen, Transport, Trust};
 use crate::failure::{Context, Exit, Failure, Result};
-use crate::keys;
 use crate::term::{plain, say, tell};
+use crate::{keys, observe};
 
 /// The library's own name: echo.
 pub(crate) const ECHO: &[u8] = b"jsp";
@@ -40,6 +40,7 @@ pub(crate) async fn listen(
                 .map_err(|error| unbound(&format!("port {DEFAULT_PORT}"), &error))?,
         },
     };
+    observe::watch(&endpoint)?;
     let local = endpoint.local_address();
     say!("listening on {local}");
     say!("key {id}");
@@ -90,6 +91,7 @@ pub(crate) async fn connect(
         let local = if ipv4 { "0.0.0.0:0" } else { "[::]:0" };
         let connected = async {
             let endpoint = Endpoint::bind(local, config.clone()).await?;
+            observe::watch(&endpoint)?;
             let connection = connect_by(&endpoint, target, trust, protocol).await?;
             Result::Ok((endpoint, connection))
         };

@@ -18,7 +18,7 @@ use crate::failure::{Context, Failure, Result};
 use crate::proxy::Proxy;
 use crate::term::{Progress, duration, say};
 use crate::transfer::{self, Header, Receipt};
-use crate::{keys, net};
+use crate::{keys, net, observe};
 use content::{Generated, Nowhere};
 use messages::Tally;
 
@@ -64,6 +64,7 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let server =
         Endpoint::bind("127.0.0.1:0", net::server_config(args.transport.handling(), key, &[net::FILE]).build()?)
             .await?;
+    observe::watch(&server)?;
     let network = args.network.or(LOSS, DELAY);
     let [there, back] = network.impairments();
     let proxy = Proxy::start(server.local_address(), there, back, network.seed)?;
@@ -77,6 +78,7 @@ async fn run(args: &Demo, header: Header, mut content: impl AsyncRead + Unpin) -
     let serving = tokio::spawn(serve(server.clone(), tally.clone(), progress));
     let config = args.transport.config().build()?;
     let client = Endpoint::bind("127.0.0.1:0", config).await?;
+    observe::watch(&client)?;
     let connection = client.connect(proxy.address, &trust).await?;
     if let Some(time) = connection.stats().handshake_time {
         say!("handshake    {}: {}", duration(time), report::KEY_EXCHANGE);
