@@ -61,6 +61,11 @@
 //! [`run`] is the loop for programs that have none. Others register an [`Endpoint`] in their own [`mio::Poll`], or ask
 //! it once a frame, with a [`Budget`] of time or datagrams per [turn](Endpoint::turn). Connections are worked with as
 //! the state machine's own handles: [`proto::Conn`], whose calls never block.
+//!
+//! To see what happens: with the feature `tracing`, endpoints that are made while there is a `tracing` subscriber speak
+//! under the target `jsp`, of connections at `info`, of handshakes, keys and paths at `debug`, of every packet at
+//! `trace`. With the feature `qlog` an endpoint writes each connection to a file for viewers such as qvis, by
+//! `set_observer` with a `proto::qlog::Qlog`.
 #![forbid(unsafe_code)]
 
 mod endpoint;

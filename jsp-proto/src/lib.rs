@@ -121,11 +121,21 @@
 //! # }
 //! ```
 //!
+//! # See what happens
+//!
+//! [`Endpoint::stats`] and [`Conn::stats`] count, dropped datagrams by reason included
+//! ([`EndpointStats::drops`] gives them to a collector of metrics). What happened when is for an [`Observer`]: packets
+//! with their frames, losses, round-trip times, steps of the handshake. With the feature `qlog` there is one that writes
+//! a file per connection for viewers such as qvis, with `tracing` one that makes log events of it. An endpoint does the
+//! same whether it is observed or not, and one that is not pays a branch per packet.
+//!
 //! # Features
 //!
 //! * `ring`: packet protection by *ring* instead of the portable backend: about four times faster per packet; needs a
 //!   C compiler.
 //! * `driver`: the runtime-free loop that the adapters share; needs `std`.
+//! * `qlog`: what connections do as qlog files; needs `std`.
+//! * `tracing`: what the driver's endpoints do as events of the `tracing` crate.
 //! * `internals`: the lower layers, for this project's own checks; no stability promise.
 #![no_std]
 #![forbid(unsafe_code)]

@@ -135,6 +135,21 @@ impl EndpointStats {
         self.drops.get(reason as usize).copied().unwrap_or(0)
     }
 
+    /// How many datagrams were dropped for each reason, reasons that never came up included. With the
+    /// [names](DropReason::name) of the reasons that is what a collector of metrics wants:
+    ///
+    /// ```
+    /// use jsp_proto::{Config, Endpoint, Entropy};
+    ///
+    /// let endpoint = Endpoint::new(Config::default().into(), Entropy::new([7; 32]));
+    /// for (reason, count) in endpoint.stats().drops() {
+    ///     println!("jsp_dropped_total{{reason=\"{}\"}} {count}", reason.name());
+    /// }
+    /// ```
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + use<> {
+        DropReason::ALL.iter().copied().zip(self.drops)
+    }
+
     /// Datagrams dropped for any reason.
     pub fn dropped_total(&self) -> u64 {
         self.drops.iter().sum()
@@ -164,10 +179,8 @@ struct Drops<'a>(&'a EndpointStats);
 
 impl fmt::Debug for Drops<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seen = DropReason::ALL.iter().map(|&reason| (reason, self.0.dropped(reason)));
-        f.debug_map()
-            .entries(seen.filter(|&(_, count)| count > 0).map(|(reason, count)| (reason.name(), count)))
-            .finish()
+        let seen = self.0.drops().filter(|&(_, count)| count > 0);
+        f.debug_map().entries(seen.map(|(reason, count)| (reason.name(), count))).finish()
     }
 }
 
@@ -292,4 +305,22 @@ pub struct FecStats {
     pub block_parity: u8,
     /// Blocks that packets are dealt to in turn, against bursts of losses.
     pub interleaving: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn each_drop_is_found_under_its_reason() {
+        let mut stats = EndpointStats::default();
+        for (times, &reason) in DropReason::ALL.iter().enumerate() {
+            (0..times).for_each(|_| stats.count_drop(reason));
+        }
+        let expected: Vec<_> = DropReason::ALL.iter().copied().zip(0..).collect();
+        assert_eq!(stats.drops().collect::<Vec<_>>(), expected);
+        assert!(stats.drops().all(|(reason, count)| stats.dropped(reason) == count));
+        assert_eq!(stats.dropped_total(), expected.iter().map(|&(_, count)| count).sum::<u64>());
+    }
 }

@@ -44,6 +44,11 @@
 //!
 //! Every asynchronous operation says whether it is cancel safe: whether its future may be dropped, as
 //! [`smol::future::or`] does, without losing anything.
+//!
+//! To see what happens: with the feature `tracing`, endpoints that are made while there is a `tracing` subscriber speak
+//! under the target `jsp`, of connections at `info`, of handshakes, keys and paths at `debug`, of every packet at
+//! `trace`. With the feature `qlog` an endpoint writes each connection to a file for viewers such as qvis, by
+//! `set_observer` with a `proto::qlog::Qlog`.
 #![forbid(unsafe_code)]
 
 mod endpoint;

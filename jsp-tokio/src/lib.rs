@@ -39,6 +39,13 @@
 //!
 //! Every asynchronous operation says whether it is cancel safe: whether its future may be dropped, as
 //! `tokio::select!` does, without losing anything.
+//!
+//! To see what happens, give the program a `tracing` subscriber before it makes endpoints. They speak under the target
+//! `jsp`: of connections at `info`, of handshakes, keys and paths at `debug`, of every packet at `trace`
+//! (`RUST_LOG=jsp=debug`, where the subscriber heeds it). Without a subscriber nothing is recorded and nothing slows down;
+//! leaving out the feature `tracing` leaves out the crate as well. With the feature `qlog` an endpoint writes each
+//! connection to a file for viewers such as qvis: [`set_observer`](proto::driver::Endpoint::set_observer) with a
+//! `proto::qlog::Qlog`.
 #![forbid(unsafe_code)]
 
 mod bytes;

@@ -11,7 +11,8 @@ use jsp_conformance::sim::apps::{BulkReceiver, BulkSender};
 use jsp_conformance::sim::{Link, Sim, TraceHash, seeds};
 use jsp_proto::qlog::{Qlog, QlogWriter};
 use jsp_proto::{
-    AppCode, ClientConfig, Config, ConfigBuilder, ConnStats, Fec, MessageOptions, Observer, SecretKey, StreamOptions,
+    AppCode, ClientConfig, Config, ConfigBuilder, ConnId, ConnStats, Fec, Instant, MessageOptions, Observation,
+    Observer, SecretKey, StreamOptions,
 };
 use serde_json::{Value, json};
 
@@ -155,6 +156,68 @@ fn a_transfer_over_a_bad_link_is_told_as_it_was() {
         }
         assert!(ends[0].1.packets_lost > 0 && ends[1].1.datagrams_dropped > 0, "the link was not bad");
     });
+}
+
+/// Counts what it sees, packets and the rest apart.
+#[derive(Clone, Default)]
+struct Coarse(Arc<Mutex<(u64, u64)>>);
+
+impl Observer for Coarse {
+    fn observe(&mut self, _: Instant, _: ConnId, what: &Observation<'_>) {
+        let mut seen = self.0.lock().expect("no panic");
+        match what {
+            Observation::PacketSent(_)
+            | Observation::PacketReceived(_)
+            | Observation::PacketsAcked { .. }
+            | Observation::PacketLost { .. }
+            | Observation::MetricsUpdated(_) => seen.0 += 1,
+            _ => seen.1 += 1,
+        }
+    }
+
+    fn wants_packets(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn single_packets_are_for_those_who_want_them() {
+    let mut sim = Sim::new(1);
+    let client = sim.add(Config::default());
+    let server = sim.add(Config::builder().server_key(key()).build().expect("a valid configuration"));
+    sim.link(client, server, bad_link());
+    let [coarse, beside] = [Coarse::default(), Coarse::default()];
+    let trace = Shared::default();
+    sim.endpoint(client).set_observer(Some(Box::new(coarse.clone())));
+    sim.endpoint(server).set_observer(Some(Box::new((beside.clone(), trace.writer()))));
+    let trust = ClientConfig::pinned(key().public().clone());
+    let ends = sim.establish(client, server, &trust, Duration::from_secs(30)).expect("an attempt").expect("connected");
+    let mut sender = BulkSender::new(client, ends.0, 1, 50_000);
+    let mut receiver = BulkReceiver::new(server, 1, 50_000);
+    assert!(sim.run(Duration::from_secs(60), &mut [&mut sender, &mut receiver]), "the transfer ends");
+    let (packets, others) = *coarse.0.lock().expect("no panic");
+    assert!(packets == 0 && others >= 6, "{packets} packets, {others} others");
+    let (packets, _) = *beside.0.lock().expect("no panic");
+    assert!(packets > 50, "one of the two wants packets");
+    check(&trace.bytes(), &sim.conn(server, ends.1).expect("open").stats());
+}
+
+#[test]
+fn an_observer_that_goes_sees_nothing_more() {
+    let mut sim = Sim::new(1);
+    let client = sim.add(Config::default());
+    let server = sim.add(Config::builder().server_key(key()).build().expect("a valid configuration"));
+    let trace = Shared::default();
+    sim.endpoint(client).set_observer(Some(Box::new(trace.writer())));
+    let trust = ClientConfig::pinned(key().public().clone());
+    let ends = sim.establish(client, server, &trust, Duration::from_secs(30)).expect("an attempt").expect("connected");
+    let before = trace.bytes().len();
+    let other = Coarse::default();
+    sim.endpoint(client).set_observer(Some(Box::new(other.clone())));
+    let mut sender = BulkSender::new(client, ends.0, 1, 50_000);
+    let mut receiver = BulkReceiver::new(server, 1, 50_000);
+    assert!(sim.run(Duration::from_secs(60), &mut [&mut sender, &mut receiver]), "the transfer ends");
+    assert_eq!((trace.bytes().len(), *other.0.lock().expect("no panic")), (before, (0, 0)));
 }
 
 #[test]

@@ -359,6 +359,33 @@ fn perf_measures_release_builds_only() {
 }
 
 #[test]
+fn what_connections_do_is_shown_on_request() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let traces = dir.path().join("traces");
+    let demo = ["demo", "--size", "64KiB", "--loss", "0", "--rtt", "2"];
+    let (code, _, error) = run(&[&demo[..], &["--qlog", text(&traces), "-v"]].concat());
+    assert_eq!(code, 0, "{error}");
+    let shown = |what: &str| error.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((shown("connected"), shown("closed by"), shown("TRACE")), (2, 2, 0), "{error}");
+    let files: Vec<_> = fs::read_dir(&traces).expect("made").map(|file| file.expect("a file").path()).collect();
+    assert_eq!(files.len(), 2, "{files:?}");
+    for file in files {
+        let trace = fs::read_to_string(file).expect("text");
+        let has = |name: &str| trace.contains(&format!("\"name\":\"{name}\""));
+        assert!(has("transport:packet_sent") && has("connectivity:connection_closed") && trace.ends_with("}\n"));
+    }
+
+    let mut command = jsp(&demo);
+    let (code, _, error) = run_command({
+        command.env("RUST_LOG", "jsp=info");
+        command
+    });
+    assert!(code == 0 && error.contains(" INFO jsp: connected") && !error.contains("DEBUG"), "{error}");
+    let (code, _, error) = run(&demo);
+    assert!(code == 0 && !error.contains("jsp: "), "silent without being asked: {error}");
+}
+
+#[test]
 fn help_has_examples() {
     for command in ["keygen", "serve", "recv", "send", "chat", "ping", "demo"] {
         let (code, out, _) = run(&[command, "--help"]);
