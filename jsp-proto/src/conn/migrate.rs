@@ -9,6 +9,7 @@ use super::{Connection, Path, Record};
 use crate::bucket::Bucket;
 use crate::error::Violation;
 use crate::event::Event;
+use crate::observe::Observation;
 use crate::recovery::{Fate, PathModel};
 use crate::stats::DropReason;
 use crate::stream::LossContext;
@@ -194,6 +195,8 @@ impl Connection {
 
     /// The path in use works.
     fn on_path_proven(&mut self, now: Instant) {
+        let path = self.paths.in_use().path;
+        self.trace.note(|| Observation::PathValidated(path));
         let before = self.paths.drop_fallback();
         self.release_cid(now, before);
         if !self.events.contains(&Event::PathChanged) {

@@ -49,13 +49,15 @@ struct Snapshot {
     confirmed: bool,
     closed: bool,
     datagram: u16,
+    /// The key phase, and how many updates the peer has taken part in.
+    keys: (u64, u64),
     metrics: Metrics,
     congestion: &'static str,
     fec: FecStats,
 }
 
 impl Trace {
-    fn note(&mut self, what: impl FnOnce() -> Observation<'static>) {
+    pub(super) fn note(&mut self, what: impl FnOnce() -> Observation<'static>) {
         if let Some(inner) = &mut self.0 {
             inner.notes.push(|| Note { what: what(), frames: 0..0 });
         }
@@ -212,6 +214,7 @@ impl Connection {
             confirmed: self.confirmed,
             closed: self.error.is_some(),
             datagram: self.stats.datagram_size,
+            keys: self.secure.as_ref().map_or(last.keys, |secure| (secure.keys.phase(), secure.keys.updates())),
             metrics,
             congestion,
             fec,
@@ -236,6 +239,12 @@ impl Snapshot {
         }
         if self.datagram != last.datagram {
             tell(&Observation::MtuUpdated { old: last.datagram, new: self.datagram });
+        }
+        let (phase, updates) = self.keys;
+        if phase > last.keys.0 {
+            // An update that the peer takes part in from the start is the peer's.
+            let initiator = if updates < phase { Owner::Local } else { Owner::Remote };
+            tell(&Observation::KeysUpdated { generation: phase, initiator });
         }
         let repaired = self.fec.repaired.saturating_sub(last.fec.repaired);
         if repaired > 0 {

@@ -224,6 +224,8 @@ fn closed(error: &ConnectionError) -> Value {
         ConnectionError::Refused { code } => ("remote", Some(("application_code", code.get())), "application"),
         ConnectionError::KeyRejected => ("local", None, "application"),
         ConnectionError::IdleTimeout { .. } => ("local", None, "idle_timeout"),
+        ConnectionError::Undelivered { code, .. } => ("local", Some(("application_code", code.get())), "error"),
+        ConnectionError::Reset => ("remote", None, "stateless_reset"),
         ConnectionError::NoAnswer { .. } => ("local", None, "handshake_timeout"),
         ConnectionError::VersionMismatch => ("remote", None, "version_mismatch"),
         ConnectionError::PeerKeyMismatch { .. } | ConnectionError::EndpointGone { .. } => ("local", None, "error"),
