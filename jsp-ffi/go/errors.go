@@ -169,9 +169,6 @@ func (e *DiscardedError) Error() string {
 
 // Is makes errors.Is find an Error with CodeDiscarded.
 func (e *DiscardedError) Is(target error) bool {
-	if target == syscall.ECONNRESET {
-		return e.Code == CodePeerReset
-	}
 	other, ok := target.(*Error)
 	return ok && other.Code == CodeDiscarded
 }

@@ -146,6 +146,19 @@ fn an_idle_client_learns_it_when_it_has_something_to_send() {
     }
 }
 
+/// A frame of three bytes makes a packet that is too short for a reset, were it not padded.
+#[test]
+fn even_the_shortest_packet_gets_an_answer() {
+    let mut scene = Scene::new(1);
+    scene.restart(KEY);
+    let mut conn = scene.pair.sim.conn(scene.pair.client, scene.conn).expect("open");
+    conn.set_priority(scene.stream, 3).expect("it is open");
+    let since = scene.pair.sim.now();
+    let (reason, at) = scene.end(SECOND * 60).expect("it ends");
+    assert_eq!(reason, ConnectionError::Reset);
+    assert!(at <= since + MS * 200, "{:?}", at - since);
+}
+
 #[test]
 fn a_client_that_closes_learns_that_the_rest_will_not_arrive() {
     let mut scene = Scene::new(1);
