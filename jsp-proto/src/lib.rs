@@ -144,6 +144,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "driver", feature = "qlog"))]
 extern crate std;
 
+mod breaker;
 mod bucket;
 mod ecn;
 mod entropy;
@@ -177,6 +178,7 @@ pub mod observe;
 #[cfg(feature = "qlog")]
 pub mod qlog;
 
+pub use breaker::{Breaker, BreakerConfig, Failure, Permit, RetryAt};
 pub use config::{
     AcceptPolicy, AddressFilter, ClientAuth, ClientConfig, ClientConfigError, Compression, Config, ConfigBuilder,
     ConfigError, Congestion, Fec, KemJobs, KeyFetch, LoadBalancing, Network, RetryPolicy, Shard, Trust,

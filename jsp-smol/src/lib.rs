@@ -42,6 +42,9 @@
 //! [`Endpoint::connect_with`] leaves the decision to a closure. A client without any may reach the loopback address
 //! only, and accepting any key takes [`ClientConfig::danger_accept_any`].
 //!
+//! A client that is to stay connected asks a [`Reconnector`] for its connection: it makes a new one when the last was lost,
+//! and waits longer and longer while that fails.
+//!
 //! Every asynchronous operation says whether it is cancel safe: whether its future may be dropped, as
 //! [`smol::future::or`] does, without losing anything.
 //!
@@ -53,6 +56,7 @@
 
 mod endpoint;
 mod io;
+mod reconnect;
 
 pub use endpoint::Endpoint;
 pub use jsp_proto as proto;
@@ -62,8 +66,9 @@ pub use jsp_proto::driver::{
     ReadError, RecvStream, SendError, SendStream, Stream, WriteError,
 };
 pub use jsp_proto::{
-    Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder, ConfigError,
-    Congestion, ConnStats, ConnectionError, Delivery, EndpointStats, Fec, FecStats, IncomingGone, KemJobs, KeyFetch,
-    KeyId, LoadBalancing, MessageId, MessageOptions, Network, Outcome as MessageOutcome, PublicKey, RetryPolicy,
-    SecretKey, Side, StreamId, StreamOptions,
+    Accept, AcceptPolicy, AppCode, BreakerConfig, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder,
+    ConfigError, Congestion, ConnStats, ConnectionError, Delivery, EndpointStats, Fec, FecStats, IncomingGone, KemJobs,
+    KeyFetch, KeyId, LoadBalancing, MessageId, MessageOptions, Network, Outcome as MessageOutcome, PublicKey,
+    RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
 };
+pub use reconnect::Reconnector;

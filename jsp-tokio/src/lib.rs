@@ -37,6 +37,9 @@
 //! [`Endpoint::connect_with`] leaves the decision to a closure. A client without any may reach the loopback address
 //! only, and accepting any key takes [`ClientConfig::danger_accept_any`].
 //!
+//! A client that is to stay connected asks a [`Reconnector`] for its connection: it makes a new one when the last was lost,
+//! and waits longer and longer while that fails.
+//!
 //! Every asynchronous operation says whether it is cancel safe: whether its future may be dropped, as
 //! `tokio::select!` does, without losing anything.
 //!
@@ -52,6 +55,7 @@ mod bytes;
 mod connection;
 mod endpoint;
 mod io;
+mod reconnect;
 
 pub use bytes::{RecvStream, SendStream};
 pub use connection::{Connection, Stream};
@@ -63,8 +67,9 @@ pub use jsp_proto::driver::{
     SendError, WriteError,
 };
 pub use jsp_proto::{
-    Accept, AcceptPolicy, AppCode, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder, ConfigError,
-    Congestion, ConnStats, ConnectionError, Delivery, EndpointStats, Fec, FecStats, IncomingGone, KemJobs, KeyFetch,
-    KeyId, LoadBalancing, MessageId, MessageOptions, Network, Outcome as MessageOutcome, PublicKey, RetryPolicy,
-    SecretKey, Side, StreamId, StreamOptions,
+    Accept, AcceptPolicy, AppCode, BreakerConfig, ClientAuth, ClientConfig, Compression, Config, ConfigBuilder,
+    ConfigError, Congestion, ConnStats, ConnectionError, Delivery, EndpointStats, Fec, FecStats, IncomingGone, KemJobs,
+    KeyFetch, KeyId, LoadBalancing, MessageId, MessageOptions, Network, Outcome as MessageOutcome, PublicKey,
+    RetryPolicy, SecretKey, Side, StreamId, StreamOptions,
 };
+pub use reconnect::Reconnector;

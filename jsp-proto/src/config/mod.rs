@@ -546,7 +546,7 @@ fn check_protocols(protocols: &[Box<[u8]>]) -> Result<(), ConfigError> {
     check(total <= 512, "all protocol names together have at most 512 bytes")
 }
 
-fn check(holds: bool, rule: &'static str) -> Result<(), ConfigError> {
+pub(crate) fn check(holds: bool, rule: &'static str) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError { rule }) }
 }
 

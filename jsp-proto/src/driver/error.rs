@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use super::state::Slot;
 use crate::{AppCode, ConnectionError, StreamId};
@@ -16,6 +17,12 @@ pub enum ConnectError {
     Connection(ConnectionError),
     /// The address could not be found, or the file of known hosts could not be used.
     Io(io::Error),
+    /// Too many attempts have failed: the [`Breaker`](crate::Breaker) allows no other one so soon. Given by what
+    /// reconnects, if it is not to wait.
+    BackOff {
+        /// For how long.
+        after: Duration,
+    },
 }
 
 /// Why a stream could not be opened.
@@ -148,6 +155,7 @@ impl From<ConnectError> for io::Error {
             ConnectError::Start(_) => Self::new(ErrorKind::InvalidInput, error),
             ConnectError::Connection(ref inner) => Self::new(kind(inner), error),
             ConnectError::Io(inner) => inner,
+            ConnectError::BackOff { .. } => Self::new(ErrorKind::NotConnected, error),
         }
     }
 }
@@ -215,6 +223,9 @@ impl fmt::Display for ConnectError {
             Self::Start(error) => error.fmt(f),
             Self::Connection(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
+            Self::BackOff { after } => {
+                write!(f, "too many attempts to connect have failed; the next one is allowed in {after:?}")
+            }
         }
     }
 }
@@ -269,6 +280,7 @@ impl std::error::Error for ConnectError {
             Self::Start(error) => error.source(),
             Self::Connection(error) => error.source(),
             Self::Io(error) => error.source(),
+            Self::BackOff { .. } => None,
         }
     }
 }
