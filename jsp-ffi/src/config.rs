@@ -346,6 +346,8 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
     builder = set(builder, given.initial_rtt_ns, |b, ns| b.initial_rtt(Duration::from_nanos(ns)));
     builder = set(builder, given.max_ack_delay_ns, |b, ns| b.max_ack_delay(Duration::from_nanos(ns)));
     builder = set(builder, given.max_queue_age_ns, |b, ns| b.max_queue_age(Duration::from_nanos(ns)));
+    // The program brings its own buffers: without a word from it they need not be larger than those for Ethernet.
+    builder = builder.max_udp_payload(1472);
     builder = set(builder, short(given.max_udp_payload)?, |b, bytes| b.max_udp_payload(bytes as u16));
     builder = set(builder, short(given.initial_mtu)?, |b, bytes| b.initial_mtu(bytes as u16));
     builder = set(builder, given.max_streams, |b, streams| b.max_streams(streams));

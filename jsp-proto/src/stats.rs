@@ -241,6 +241,10 @@ pub struct ConnStats {
     pub key_phase: u64,
     /// The largest datagram sent on the path, in bytes of UDP payload.
     pub datagram_size: u16,
+    /// Datagrams of padding sent to find out whether the path carries larger ones. They count as sent, never as lost.
+    pub mtu_probes_sent: u64,
+    /// How often datagrams became small again because larger ones did not get through any more.
+    pub mtu_black_holes: u64,
     /// Time from the first datagram of the handshake until it was complete on this side; `None` before.
     pub handshake_time: Option<Duration>,
     /// Streams that exist now, of both sides.

@@ -323,7 +323,7 @@ fn hostile_server() -> (Sim, NodeId, ConnId, Hostile) {
     // Large datagrams, so that parameters above the bound fit into one.
     let client = sim.add(Config::builder().max_udp_payload(4000).build().expect("valid"));
     let raw = sim.add_host(Host::raw());
-    sim.link(client, raw, Link::with_delay(ONE_WAY));
+    sim.link(client, raw, Link::with_delay(ONE_WAY).mtu(4000));
     let conn = sim.connect(client, raw, &pinned()).expect("an attempt");
     let (peer, answer) = Hostile::accept(&mut sim, raw, &server_key());
     peer.send_raw(&mut sim, &answer);

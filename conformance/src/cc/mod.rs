@@ -14,7 +14,7 @@
 //! assert!(bulk.finished && bulk.goodput() > 0.8, "{bulk:?}");
 //! ```
 //!
-//! What all parts share: datagrams of 1200 bytes (the default), and windows and buffers so large that the controller
+//! What all parts share: datagrams of 1200 bytes (no search for larger ones), and windows and buffers so large that the controller
 //! alone holds a sender back ([`Path::config`]). Goodput counts the headers of IP and UDP as sent, and they take their
 //! share of a path's rate; everything else counts UDP payload.
 
@@ -105,7 +105,7 @@ impl Path {
         Link::with_delay(self.rtt / 2).rate(self.rate).queue(self.queue).overhead(HEADERS).loss(self.loss).loss_first()
     }
 
-    /// Windows and buffers that never hold a sender back on this path, and patience.
+    /// Windows and buffers that never hold a sender back on this path, patience, and datagrams of 1200 bytes.
     pub fn config(&self, congestion: Congestion) -> ConfigBuilder {
         self.room(Config::builder().congestion(congestion))
     }
@@ -119,6 +119,7 @@ impl Path {
         let buffer = (8 * (self.bdp() + self.queue)).clamp(8 << 20, WINDOW);
         let patience = Duration::from_secs(600);
         settings
+            .mtu_discovery(false)
             .receive_window(WINDOW, WINDOW)
             .max_receive_window(WINDOW, WINDOW)
             .send_buffer(buffer, buffer)

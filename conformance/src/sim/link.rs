@@ -8,7 +8,11 @@ use jsp_proto::{Ecn, Instant};
 use super::bottleneck::BottleneckId;
 use super::rng::Rng;
 
-/// How one direction of a path treats datagrams. Everything is off by default: no delay, no limit, no loss.
+/// What a link carries if nothing is said: Ethernet with IPv4.
+const ETHERNET: usize = 1472;
+
+/// How one direction of a path treats datagrams. Everything is off by default: no delay, no limit of rate, no loss. Only
+/// the [MTU](Self::mtu) is that of Ethernet.
 ///
 /// A datagram passes in this order: MTU, scripted drops, the policer, the bottleneck's queue (drop-tail, then ECN
 /// marking), the time it takes at the link's rate, random and burst loss, corruption, delay with jitter, reordering,
@@ -149,7 +153,7 @@ impl Link {
         self
     }
 
-    /// Datagrams longer than this vanish without a word.
+    /// Datagrams longer than this vanish without a word. Default: 1472, as on Ethernet with IPv4.
     #[must_use]
     pub fn mtu(mut self, bytes: usize) -> Self {
         self.mtu = Some(bytes);
@@ -300,7 +304,7 @@ impl LinkState {
         bytes: &[u8],
         arrive: &mut dyn FnMut(Arrival),
     ) -> Fate {
-        if self.config.mtu.is_some_and(|mtu| bytes.len() > mtu) {
+        if bytes.len() > self.config.mtu.unwrap_or(ETHERNET) {
             self.stats.too_long += 1;
             return Fate::TooLong;
         }

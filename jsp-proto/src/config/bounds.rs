@@ -46,6 +46,7 @@
 //! | connection ids given to the peer | [`SPARE_CIDS`] spare, [`NEW_CIDS_PER_SECOND`], [`NEW_CID_BURST`] at once | given later |
 //! | sent packets remembered | 65,536 | sending waits |
 //! | skipped packet numbers remembered | 64, about one per window | oldest forgotten |
+//! | probes for larger datagrams | 3 of each of 6 sizes, one at a time, while data fills datagrams | the search rests for 10 minutes |
 //! | wait between probes | 3 s, or twice the probe timeout if longer | stops doubling |
 //! | memory of sent packets while none is in flight | 256 packets | given back |
 //! | [`Bounds::receive_memory`] | 1 GiB | 80 %: windows stop growing; 90 %: no new credit; 100 %: the connection with the most unread data closed with EXCESSIVE_LOAD |

@@ -9,6 +9,7 @@ mod cid;
 mod client;
 mod grease;
 mod keys;
+mod mtu;
 mod policy;
 mod profile;
 mod rate;
@@ -117,8 +118,7 @@ pub(crate) struct Transport {
     pub(crate) idle_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) linger: Duration,
-    pub(crate) max_udp_payload: u16,
-    pub(crate) initial_mtu: u16,
+    pub(crate) sizes: mtu::Sizes,
     pub(crate) initial_rtt: Duration,
     pub(crate) max_ack_delay: Duration,
     pub(crate) receive_window: u64,
@@ -148,8 +148,7 @@ impl Default for Transport {
             idle_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             linger: Duration::from_secs(10),
-            max_udp_payload: 1472,
-            initial_mtu: 1200,
+            sizes: mtu::Sizes::default(),
             initial_rtt: Duration::from_millis(200),
             max_ack_delay: Duration::from_millis(25),
             receive_window: 1 << 20,
@@ -246,12 +245,12 @@ impl Config {
     /// The largest datagram this endpoint sends or accepts, in bytes of UDP payload. A buffer of a multiple of this
     /// size lets [`Endpoint::poll`](crate::Endpoint::poll) fill batches.
     pub fn max_udp_payload(&self) -> usize {
-        usize::from(self.transport.max_udp_payload)
+        usize::from(self.transport.sizes.max)
     }
 
     /// The datagram size that connections start with.
     pub(crate) fn initial_datagram(&self) -> u16 {
-        self.transport.initial_mtu.min(self.transport.max_udp_payload)
+        self.transport.sizes.first()
     }
 
     /// The negotiable idle timeout; zero means none.
@@ -329,21 +328,6 @@ impl ConfigBuilder {
     /// it gives up and ends as [`Undelivered`](crate::ConnectionError::Undelivered). Default: 10 s.
     pub fn linger(mut self, timeout: Duration) -> Self {
         self.config.transport.linger = timeout;
-        self
-    }
-
-    /// The largest datagram to send or accept, in bytes of UDP payload, 1200 to 65527. Default: 1472, which fits
-    /// Ethernet with IPv4. Larger values are for paths whose MTU is known.
-    pub fn max_udp_payload(mut self, bytes: u16) -> Self {
-        self.config.transport.max_udp_payload = bytes;
-        self
-    }
-
-    /// The size of the datagrams to send, in bytes of UDP payload, 1200 up to what `max_udp_payload` and the peer
-    /// allow. Default: 1200, which every path carries. Larger values are for paths whose MTU is known: too large ones
-    /// are lost without a word.
-    pub fn initial_mtu(mut self, bytes: u16) -> Self {
-        self.config.transport.initial_mtu = bytes;
         self
     }
 
@@ -444,8 +428,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Packets of peers that are kept to repair others from, up to 256; about 1.2 kB each, while a peer sends packets
-    /// that are protected. 0: peers send no parity. Default: 128.
+    /// Packets of peers that are kept to repair others from, up to 256; about 1.2 kB each, or what the path
+    /// carries if that is more, while a peer sends packets that are protected. 0: peers send no parity. Default: 128.
     pub fn fec_max_symbols(mut self, packets: u16) -> Self {
         self.config.transport.fec_max_symbols = packets;
         self
@@ -503,9 +487,7 @@ impl ConfigBuilder {
     /// [`ConfigError`] names the first setting that is out of its bounds.
     pub fn build(mut self) -> Result<Config, ConfigError> {
         let transport = &mut self.config.transport;
-        check(transport.max_udp_payload >= 1200, "max_udp_payload is at least 1200 bytes")?;
-        check(transport.max_udp_payload <= 65_527, "max_udp_payload is at most 65,527 bytes")?;
-        check(transport.initial_mtu >= 1200, "initial_mtu is at least 1200 bytes")?;
+        transport.sizes.check()?;
         check(transport.max_ack_delay <= Duration::from_secs(1), "max_ack_delay is at most 1 s")?;
         check((1..=16 << 20).contains(&transport.max_message_size), "max_message_size is 1 byte to 16 MiB")?;
         check((4..=1 << 60).contains(&transport.max_streams), "max_streams is 4 to 2^60")?;

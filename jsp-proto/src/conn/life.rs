@@ -418,6 +418,7 @@ impl Connection {
                 server.repeat(now);
             }
         }
+        self.follow_mtu(now);
         self.give_up_repairs(now);
         match timeout {
             Timeout::Nothing => {}

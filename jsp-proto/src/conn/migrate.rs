@@ -117,8 +117,9 @@ impl Connection {
     /// Goes over another path. What is known of the path so far holds for the new one if it leads to the same host.
     fn go_over(&mut self, now: Instant, mut path: PathState, same_host: bool) {
         let known = path.model.take();
+        let keeps_model = same_host && known.is_none();
         let mut left_behind = None;
-        if same_host && known.is_none() {
+        if keeps_model {
             self.probe_at_once(now);
         } else {
             left_behind = self.exchange_model(now, known);
@@ -138,6 +139,9 @@ impl Connection {
             }
             let before = self.paths.put_in_use(path);
             self.release_cid(now, before);
+        }
+        if !keeps_model {
+            self.reset_mtu(now);
         }
         self.stats.path_changes += 1;
     }

@@ -13,6 +13,7 @@ pub(crate) mod handshake;
 mod keys;
 mod life;
 mod migrate;
+mod mtu;
 mod path;
 mod probe;
 mod repair;
@@ -237,7 +238,7 @@ impl Connection {
         connection.start_trace(start.attention);
         connection.server = Some(Box::new(ServerHandshake::new(now, start.answer)));
         connection.secure = Some(connection.secure_from(now, &start.secrets, None));
-        connection.apply_peer_params(&start.peer_params);
+        connection.apply_peer_params(now, &start.peer_params);
         if !start.authenticates {
             connection.events.push_back(Event::EarlyWritable);
         }
@@ -376,7 +377,7 @@ impl Connection {
     }
 
     /// Takes the peer's parameters.
-    fn apply_peer_params(&mut self, params: &Params) {
+    fn apply_peer_params(&mut self, now: Instant, params: &Params) {
         let sender = self.side.peer();
         self.observe(|| Observation::Parameters { owner: Owner::Remote, params: Parameters::of(params, sender) });
         let theirs = Duration::from_millis(params.max_idle_timeout_ms);
@@ -393,14 +394,12 @@ impl Connection {
         };
         self.cids.remote.set_first_token(params.reset_token);
         self.supply_cids();
-        let datagram = self.config.initial_datagram().min(self.peer.max_datagram);
-        self.stats.datagram_size = datagram;
         if let Some(secure) = &mut self.secure {
             secure.recovery.set_peer_max_ack_delay(Duration::from_millis(params.max_ack_delay_ms));
-            secure.recovery.on_datagram_size(datagram);
             secure.fec_tx.set_peer(params);
         }
         self.grease.on_peer_params(params);
+        self.search_mtu(now, params.max_udp_payload);
         self.streams.set_peer_params(params);
     }
 

@@ -15,8 +15,15 @@ use crate::wire::Side;
 use crate::wire::frame::Frame;
 
 impl Connection {
-    /// Writes what is to be said about a path now.
-    pub(super) fn transmit_probe(&mut self, now: Instant, out: &mut [u8]) -> Sent {
+    /// Writes what is to be said or asked about a path now.
+    pub(super) fn transmit_about_path(&mut self, now: Instant, out: &mut [u8]) -> Sent {
+        match self.transmit_probe(now, out) {
+            Sent::Nothing => self.transmit_mtu_probe(now, out),
+            sent => sent,
+        }
+    }
+
+    fn transmit_probe(&mut self, now: Instant, out: &mut [u8]) -> Sent {
         let Some(secure) = self.secure.as_deref_mut() else { return Sent::Nothing };
         let nudge = self.nudge.then_some(Place::InUse);
         let Some(place) = self.paths.next_to_send().or(nudge) else { return Sent::Nothing };

@@ -32,7 +32,7 @@ impl Connection {
         if let Some(secure) = &mut self.secure
             && secure.fec_rx.is_none()
         {
-            let (packets, bytes) = (transport.fec_max_symbols, transport.max_udp_payload);
+            let (packets, bytes) = (transport.fec_max_symbols, transport.sizes.max);
             secure.fec_rx = Some(Box::new(Receiver::new(now, packets.into(), bytes.into())));
         }
     }

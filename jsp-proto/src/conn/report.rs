@@ -58,6 +58,8 @@ impl Connection {
             stats.packets_lost = recovery.lost_packets();
             stats.packets_lost_spuriously = recovery.late_packets();
             stats.probe_timeouts_in_row = recovery.pto_count();
+            stats.mtu_probes_sent = recovery.mtu().probes();
+            stats.mtu_black_holes = recovery.mtu().black_holes();
             stats.ecn_capable = recovery.is_ecn_capable();
             stats.key_updates = secure.keys.updates();
             stats.key_phase = secure.keys.phase();

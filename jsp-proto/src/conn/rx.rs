@@ -146,7 +146,7 @@ impl Connection {
 
     /// Keeps a datagram for when there are keys.
     fn keep_early(&mut self, datagram: &[u8]) -> Result<(), DropReason> {
-        let usable = self.client.is_some() && datagram.len() <= usize::from(self.config.transport.max_udp_payload);
+        let usable = self.client.is_some() && datagram.len() <= self.config.max_udp_payload();
         if !usable || self.early.len() >= bounds::EARLY_DATAGRAMS {
             return Err(DropReason::TooEarly);
         }
@@ -272,7 +272,7 @@ impl Connection {
         match frame {
             Frame::Ack(ack) => self.on_ack(now, ack)?,
             Frame::Close(close) => self.on_farewell(now, close),
-            Frame::Params(_) | Frame::HandshakeDone | Frame::NewToken(_) => self.on_control(frame)?,
+            Frame::Params(_) | Frame::HandshakeDone | Frame::NewToken(_) => self.on_control(now, frame)?,
             Frame::AckFreq(_) => {
                 // Only for peers that were told of a minimum delay.
                 return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK_FREQ was not offered"));
@@ -321,6 +321,7 @@ impl Connection {
         streams.on_rtt(secure.recovery.srtt());
         streams.on_rate(secure.recovery.pacing_rate());
         secure.acks.set_rtt(secure.recovery.srtt());
+        self.follow_mtu(now);
         self.give_up_repairs(now);
         if summary.newly_acked > 0 {
             self.confirm_as_client();
@@ -331,9 +332,9 @@ impl Connection {
         Ok(())
     }
 
-    fn on_control(&mut self, frame: &Frame<'_>) -> Result<(), Violation> {
+    fn on_control(&mut self, now: Instant, frame: &Frame<'_>) -> Result<(), Violation> {
         match self.control.on_frame(frame)? {
-            ControlEvent::Params(bytes) => self.on_server_params(bytes),
+            ControlEvent::Params(bytes) => self.on_server_params(now, bytes),
             ControlEvent::Confirmed => {
                 self.confirm_as_client();
                 Ok(())
@@ -342,7 +343,7 @@ impl Connection {
         }
     }
 
-    fn on_server_params(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+    fn on_server_params(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Violation> {
         let parameter = |_| Violation::new(TransportError::PARAMETER, "the server's parameters");
         let (params, extras) = decode_params(bytes, ParamsContext::ServerParams).map_err(parameter)?;
         let chosen = extras.app_protocols.and_then(|names| names.iter().next()).unwrap_or(DEFAULT_PROTOCOL);
@@ -354,7 +355,7 @@ impl Connection {
             ));
         }
         self.protocol = Box::from(chosen);
-        self.apply_peer_params(&params);
+        self.apply_peer_params(now, &params);
         self.params_due = None;
         // Not earlier: a program that opens streams at once should meet the real limits, not the floor.
         self.events.push_back(Event::Connected);

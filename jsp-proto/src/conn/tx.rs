@@ -45,7 +45,7 @@ impl Connection {
             Life::Closing { answer, .. } if answer.is_pending() => self.transmit_farewell(now, out),
             Life::Closing { .. } | Life::Draining | Life::Over => Sent::Nothing,
             Life::Connecting | Life::Open | Life::Flushing(_) => match self.transmit_handshake(out) {
-                Sent::Nothing => match self.transmit_probe(now, out) {
+                Sent::Nothing => match self.transmit_about_path(now, out) {
                     Sent::Nothing => self.transmit_packets(now, out, limit),
                     sent => sent,
                 },
@@ -60,7 +60,7 @@ impl Connection {
     }
 
     /// Datagrams over the path in use.
-    fn sent_over_path_in_use(&mut self, len: usize, segment: usize, ecn: Ecn) -> Sent {
+    pub(super) fn sent_over_path_in_use(&mut self, len: usize, segment: usize, ecn: Ecn) -> Sent {
         let path = self.paths.in_use_mut();
         path.on_sent(len as u64);
         Sent::Datagrams { path: path.path, len, segment, ecn }

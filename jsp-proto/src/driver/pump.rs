@@ -44,7 +44,6 @@ pub struct Pump {
     filled: usize,
     slot: usize,
     delivered: usize,
-    datagram: usize,
     outbox: Vec<u8>,
     outgoing: Option<Pending>,
     send_errors: u64,
@@ -82,7 +81,6 @@ impl Pump {
             filled: 0,
             slot: 0,
             delivered: 0,
-            datagram: max_udp_payload.max(1),
             outbox: vec![0; OUTBOX.max(max_udp_payload)],
             outgoing: None,
             send_errors: 0,
@@ -123,7 +121,7 @@ impl Pump {
     /// Whether the last batch was so coalesced that its buffers hold more than a handful of datagrams each. So will the
     /// next one, most likely.
     pub fn receives_in_bulk(&self) -> bool {
-        self.received.iter().take(self.filled).any(|datagrams| datagrams.len > 8 * self.datagram)
+        self.received.iter().take(self.filled).any(|datagrams| datagrams.len / 8 > datagrams.stride)
     }
 
     /// Whether the next datagram to deliver belongs to a handshake: some of these cost a hundred times as much as any
@@ -194,7 +192,6 @@ impl Pump {
             }
             Output::NeedBuffer { len } => {
                 // Cannot happen while the buffer holds one datagram of the configured size; growing keeps it true.
-                self.datagram = self.datagram.max(len);
                 self.outbox.resize(self.outbox.len().max(len), 0);
                 Step::Idle { wake_at: Some(now) }
             }

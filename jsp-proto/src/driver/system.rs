@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::vec::Vec;
 
-use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState, is_msg_size_err};
 use socket2::{Domain, Protocol, Type};
 
 use super::pump::BATCH;
@@ -173,7 +173,8 @@ impl UdpIo {
     /// [`Socket::try_send`](super::Socket::try_send).
     ///
     /// # Errors
-    /// `WouldBlock` when the system's buffer is full, otherwise what the system says.
+    /// `WouldBlock` when the system's buffer is full, otherwise what the system says. Datagrams that are too long for the
+    /// network interface are no error: they are lost, as they might be further on.
     pub fn send<'s, S>(&self, socket: &'s S, outgoing: &Outgoing<'_>) -> io::Result<()>
     where
         UdpSockRef<'s>: From<&'s S>,
@@ -185,7 +186,12 @@ impl UdpIo {
             segment_size: (outgoing.segment < outgoing.payload.len()).then_some(outgoing.segment),
             src_ip: outgoing.from,
         };
-        self.state.try_send(socket.into(), &transmit)
+        match self.state.try_send(socket.into(), &transmit) {
+            // Too long for the interface, as a router might have found it too long for the next link. The socket does not
+            // let the system fragment it, so that the search for the largest datagram learns the truth.
+            Err(error) if is_msg_size_err(&error) => Ok(()),
+            sent => sent,
+        }
     }
 
     /// [`Socket::max_segments`](super::Socket::max_segments).
@@ -209,5 +215,44 @@ fn to_system(ecn: Ecn) -> Option<EcnCodepoint> {
         Ecn::Ect0 => Some(EcnCodepoint::Ect0),
         Ecn::Ect1 => Some(EcnCodepoint::Ect1),
         Ecn::Ce => Some(EcnCodepoint::Ce),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A datagram that no interface carries is lost; neither the socket nor its segmentation suffers.
+    #[test]
+    fn a_datagram_that_is_too_long_is_lost_and_nothing_else() {
+        let (from, to) = (bind(([127, 0, 0, 1], 0).into()).unwrap(), bind(([127, 0, 0, 1], 0).into()).unwrap());
+        let (sender, _) = UdpIo::new(&from).unwrap();
+        let (receiver, address) = UdpIo::new(&to).unwrap();
+        let (segments, content) = (sender.max_segments(), std::vec![7; 65_527]);
+        for payload in [&content[..], &content[..1200]] {
+            let segment = payload.len();
+            let outgoing = Outgoing { to: address, from: None, ecn: Ecn::NotEct, segment, payload };
+            sender.send(&from, &outgoing).expect("sent or lost");
+        }
+        assert_eq!(sender.max_segments(), segments);
+        let mut buffer = std::vec![0; 65_536];
+        let mut received = [Datagrams::EMPTY];
+        let waits_until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        loop {
+            match receiver.recv(&to, &mut [IoSliceMut::new(&mut buffer)], &mut received) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && std::time::Instant::now() < waits_until => {}
+                outcome => break assert_eq!(outcome.expect("a datagram"), 1),
+            }
+        }
+        assert_eq!(received[0].len, 1200);
+    }
+
+    /// What the search for the largest datagram relies on.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_system_does_not_fragment() {
+        let socket = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let state = UdpSocketState::new((&socket).into()).unwrap();
+        assert!(!state.may_fragment());
     }
 }

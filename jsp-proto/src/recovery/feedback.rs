@@ -141,6 +141,11 @@ impl<R: Copy> Recovery<R> {
         summary.newly_acked_eliciting += u32::from(packet.flags.ack_eliciting);
         summary.acked_bytes += packet.flight_size();
         let mut fate = Fate::Acked;
+        if packet.flags.mtu_probe {
+            self.mtu.on_probe_acked(pn, packet.size);
+            return;
+        }
+        self.mtu.on_acked(pn, packet.size);
         if let State::Lost { event } | State::Held { event } | State::Repaired { event } = packet.state {
             fate = Fate::Late;
             summary.late_packets += 1;
@@ -213,7 +218,7 @@ impl<R: Copy> Recovery<R> {
                     break;
                 }
                 self.lose(now, pn, &mut batch, sink);
-                if packet.flags.in_flight && packet.flags.ack_eliciting {
+                if packet.flags.in_flight && packet.flags.ack_eliciting && !packet.flags.mtu_probe {
                     run.on_lost(packet.sent_at, self.rtt.first_sample());
                 }
             } else if matches!(packet.state, State::Done { .. }) && !packet.is_skipped() {
@@ -234,8 +239,12 @@ impl<R: Copy> Recovery<R> {
 
     /// Settles one packet as lost.
     fn lose(&mut self, now: Instant, pn: u64, batch: &mut LostBatch, sink: &mut dyn FnMut(Fate, &R)) {
-        let Some(flags) = self.sent.get(pn).map(|packet| packet.flags) else { return };
-        let sent_at = self.sent.get(pn).map_or(now, |packet| packet.sent_at);
+        let Some(Packet { flags, sent_at, size, .. }) = self.sent.get(pn).copied() else { return };
+        if flags.mtu_probe {
+            self.sent.settle(pn, State::Lost { event: 0 });
+            self.mtu.on_probe_lost(now, pn);
+            return;
+        }
         let (event, new) = if flags.in_flight { self.events.on_loss(now, sent_at) } else { (0, false) };
         let held = flags.coded;
         let state = if held { State::Held { event } } else { State::Lost { event } };
@@ -246,6 +255,7 @@ impl<R: Copy> Recovery<R> {
         if flags.in_flight {
             let bytes = packet.flight_size();
             self.note_lost(pn, bytes);
+            self.mtu.on_lost(now, pn, size, sent_at);
             self.lost_packets += 1;
             batch.packets += 1;
             batch.bytes += bytes;
@@ -353,6 +363,7 @@ impl<R: Copy> Recovery<R> {
             return Timeout::Nothing;
         }
         self.pto_count = (self.pto_count + 1).min(MAX_BACKOFF);
+        self.mtu.on_probe_timeout(now, self.pto_count);
         self.timer_from = now;
         self.show_probes(sink);
         self.retire(now);

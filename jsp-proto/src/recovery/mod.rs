@@ -5,7 +5,7 @@
 //! side: what to acknowledge and when. Neither knows frames beyond ACK: what a packet carried is a list of records of
 //! the connection's own type, handed back with the packet's [`Fate`].
 //!
-//! Not here: packet protection, streams, path validation, the search for the path's datagram size.
+//! [`Mtu`] looks for the largest datagram that the path carries. Not here: packet protection, streams, path validation.
 
 mod acks;
 pub(crate) mod cc;
@@ -14,6 +14,7 @@ mod feedback;
 mod journal;
 mod loss;
 mod meter;
+mod mtu;
 mod pacer;
 mod path;
 mod rate;
@@ -30,6 +31,7 @@ pub(crate) use cc::{Bbr, Controller, Cubic, Fixed};
 pub(crate) use feedback::FalseRepair;
 pub(crate) use journal::Verdict;
 pub(crate) use meter::PathLoss;
+pub(crate) use mtu::Mtu;
 pub(crate) use path::PathModel;
 use rate::{RateSampler, SendMark, rate_of};
 pub(crate) use sent::Flags;
@@ -180,6 +182,7 @@ pub(crate) struct Recovery<R> {
     thresholds: Thresholds,
     events: Events,
     meter: Meter,
+    mtu: Mtu,
     pacer: Pacer,
     sampler: RateSampler,
     ecn: ecn::EcnValidator,
@@ -231,6 +234,7 @@ impl<R: Copy> Recovery<R> {
             thresholds: Thresholds::new(),
             events: Events::default(),
             meter: Meter::default(),
+            mtu: Mtu::new(settings.max_datagram.max(1)),
             pacer: Pacer::new(now, settings.max_datagram),
             sampler: RateSampler::default(),
             ecn: ecn::EcnValidator::new(settings.ecn),
@@ -284,6 +288,28 @@ impl<R: Copy> Recovery<R> {
             Ok(()) => Permit::Now,
             Err(at) => Permit::Paced(at),
         }
+    }
+
+    /// The size of a probe to send now, in search of the largest datagram: [`Flags::MTU_PROBE`]. It takes its share of the
+    /// window, and waits for the pacer as any other packet would.
+    pub(crate) fn mtu_probe(&mut self, now: Instant) -> Option<u16> {
+        let size = self.mtu.next_probe(now).filter(|_| self.pto_count == 0)?;
+        let fits = self.sent.in_flight().saturating_add(size.into()) <= self.controller.cwnd();
+        (fits && self.permit(now, self.max_datagram.into()) == Permit::Now).then_some(size)
+    }
+
+    /// The search for the largest datagram.
+    pub(crate) fn mtu(&self) -> &Mtu {
+        &self.mtu
+    }
+
+    pub(crate) fn mtu_mut(&mut self) -> &mut Mtu {
+        &mut self.mtu
+    }
+
+    /// The path is another one; its largest datagram is yet to be found.
+    pub(crate) fn reset_mtu(&mut self, is_ipv6: bool) {
+        self.mtu.reset(self.sent.next_pn(), is_ipv6);
     }
 
     /// Whether a packet can be remembered. Without room nothing can be sent, so nothing is due either; only what the
@@ -363,6 +389,9 @@ impl<R: Copy> Recovery<R> {
             self.probes = self.probes.saturating_sub(1);
         }
         self.rested = false;
+        if flags.in_flight {
+            self.mtu.on_sent(pn, size, flags.mtu_probe);
+        }
         self.ecn.on_sent(ecn);
         self.sent.push(Sent { now, size, flags, ect: ecn == Ecn::Ect0, searching, mark });
         self.sent_packets += 1;

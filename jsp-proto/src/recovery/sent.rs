@@ -24,14 +24,18 @@ pub(crate) struct Flags {
     pub(crate) retransmission: bool,
     /// Parity protects it: if it is lost, the peer may repair it.
     pub(crate) coded: bool,
+    /// It was sent to see whether it gets through: that it is lost says nothing of congestion.
+    pub(crate) mtu_probe: bool,
 }
 
 impl Flags {
     /// Frames that the peer acknowledges.
-    pub(crate) const DATA: Self = Self { ack_eliciting: true, in_flight: true, retransmission: false, coded: false };
+    pub(crate) const DATA: Self = Self { ack_eliciting: true, in_flight: true, ..Self::ACK_ONLY };
     /// Nothing but ACK, padding excluded (RFC 9002 section 2).
     pub(crate) const ACK_ONLY: Self =
-        Self { ack_eliciting: false, in_flight: false, retransmission: false, coded: false };
+        Self { ack_eliciting: false, in_flight: false, retransmission: false, coded: false, mtu_probe: false };
+    /// A datagram of a size that may not get through (specification section 6.4).
+    pub(crate) const MTU_PROBE: Self = Self { mtu_probe: true, ..Self::DATA };
 }
 
 /// Where a packet is in its life.

@@ -29,7 +29,7 @@ pub(crate) fn local_params(config: &Config, side: Side) -> Params {
     }
     Params {
         max_idle_timeout_ms: millis(transport.idle_timeout),
-        max_udp_payload: u64::from(transport.max_udp_payload),
+        max_udp_payload: u64::from(transport.sizes.max),
         initial_max_data: transport.receive_window,
         initial_max_stream_data: transport.stream_receive_window,
         initial_max_streams: streams,

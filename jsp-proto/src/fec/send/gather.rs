@@ -156,6 +156,13 @@ impl Sender {
         self.judge(conditions, id);
     }
 
+    /// What is sent from now on does not go with what was sent before: every open block is closed.
+    pub(crate) fn close_all(&mut self, conditions: &Conditions) {
+        for lane in 0..LANES {
+            self.close_lane(conditions, lane);
+        }
+    }
+
     /// The sender has nothing more to send: blocks for which nothing comes in time are closed.
     pub(crate) fn on_pause(&mut self, conditions: &Conditions) {
         self.flow.on_pause();
