@@ -17,6 +17,8 @@ type policy struct {
 	maxSymbols  C.uint32_t
 	target      float64
 	maxDelay    time.Duration
+	keepAlive   C.uint32_t
+	interval    time.Duration
 }
 
 func (p *policy) apply(config *C.JspConfig) {
@@ -29,6 +31,7 @@ func (p *policy) apply(config *C.JspConfig) {
 	config.fec_max_symbols = p.maxSymbols
 	config.fec_target = C.double(p.target)
 	config.fec_max_delay_ns = nanos(p.maxDelay)
+	config.keep_alive, config.keep_alive_interval_ns = p.keepAlive, nanos(p.interval)
 }
 
 // A Profile is a place to start from: settings that go together. Other options count before it.
@@ -36,7 +39,7 @@ type Profile uint32
 
 const (
 	// Mobile is for phones and other devices on networks that lose packets, change and are metered: FECAuto with an
-	// overhead of up to 100 %, Adaptive compression in both directions, an idle timeout of two minutes.
+	// overhead of up to 100 %, Adaptive compression in both directions, KeepAliveAdaptive, an idle timeout of 15 minutes.
 	Mobile Profile = C.JSP_PROFILE_MOBILE
 	// LowLatency is for games, calls and control, where a late message is worth nothing: FECAuto with an overhead of up
 	// to 100 %, acknowledgements within 10 ms, and best-effort messages that wait to be sent for 50 ms at most.

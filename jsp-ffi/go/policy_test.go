@@ -102,11 +102,17 @@ func TestCorrections(t *testing.T) {
 		ok(t, client.SetNetwork(network))
 	}
 	is(t, client.SetNetwork(9), &Error{Code: CodeInvalidArgument})
-	for _, fine := range []Option{WithProfile(LowLatency), WithProfile(Bulk), WithFECMaxSymbols(0)} {
+	for _, state := range []AppState{Background, Sleep, Foreground} {
+		ok(t, client.SetAppState(state))
+	}
+	is(t, client.SetAppState(3), &Error{Code: CodeInvalidArgument})
+	is(t, client.ObservedAddress().IsValid(), false)
+	for _, fine := range []Option{WithProfile(LowLatency), WithProfile(Bulk), WithFECMaxSymbols(0), WithKeepAlive(time.Second),
+		WithAdaptiveKeepAlive(), WithKeepAlive(0)} {
 		client, server := pair(t, fine)
 		carry(t, client, server)
 	}
-	for _, wrong := range []Option{WithProfile(9), WithFEC(FECOn(1, 33)), WithFECMaxOverhead(401), WithFECTarget(2),
+	for _, wrong := range []Option{WithKeepAlive(time.Millisecond), WithProfile(9), WithFEC(FECOn(1, 33)), WithFECMaxOverhead(401), WithFECTarget(2),
 		WithFECMaxDelay(time.Minute), WithFECMaxSymbols(257)} {
 		_, err := Listen("127.0.0.1:0", wrong)
 		is(t, err, &Error{Code: CodeInvalidArgument})

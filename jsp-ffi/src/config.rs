@@ -9,6 +9,7 @@ use jsp_proto::{
     SecretKey,
 };
 
+use crate::alive::keep_alive;
 use crate::guard::catch;
 use crate::keys::{JSP_PUBLIC_KEY_LEN, parse_key_id, public_key};
 pub use crate::memory::JspBytes;
@@ -163,6 +164,13 @@ pub struct JspConfig {
     pub rate_limit_messages: u32,
     /// The same at once, up to 1,000,000.
     pub rate_limit_messages_burst: u32,
+    /// `JSP_KEEP_ALIVE_...`: whether connections without traffic are kept alive. Default off.
+    pub keep_alive: u32,
+    /// `JSP_SWITCH_...`: whether to look for the largest datagram that a path carries, up to `max_udp_payload`. Needs a
+    /// socket that does not let the system fragment. Default yes.
+    pub mtu_discovery: u32,
+    /// For `JSP_KEEP_ALIVE_EVERY`: after how much silence, at least 1 s. Otherwise 0.
+    pub keep_alive_interval_ns: u64,
 }
 
 // SAFETY: a `u32` first; numbers and pointers take any bits.
@@ -349,6 +357,12 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
     // The program brings its own buffers: without a word from it they need not be larger than those for Ethernet.
     builder = builder.max_udp_payload(1472);
     builder = set(builder, short(given.max_udp_payload)?, |b, bytes| b.max_udp_payload(bytes as u16));
+    if let Some(on) = switch(given.mtu_discovery)? {
+        builder = builder.mtu_discovery(on);
+    }
+    if let Some(keep_alive) = keep_alive(given.keep_alive, given.keep_alive_interval_ns)? {
+        builder = builder.keep_alive(keep_alive);
+    }
     builder = set(builder, short(given.initial_mtu)?, |b, bytes| b.initial_mtu(bytes as u16));
     builder = set(builder, given.max_streams, |b, streams| b.max_streams(streams));
     builder = set(builder, given.max_message_size, |b, bytes| b.max_message_size(bytes));

@@ -24,6 +24,7 @@
 #![warn(clippy::multiple_unsafe_ops_per_block)]
 
 mod address;
+mod alive;
 mod blocking;
 mod config;
 mod conn;
@@ -41,6 +42,7 @@ mod stream;
 mod time;
 
 pub use address::*;
+pub use alive::*;
 pub use blocking::*;
 pub use config::*;
 pub use conn::*;

@@ -48,7 +48,7 @@ pub const JSP_NETWORK_CELLULAR: u32 = 3;
 /// The defaults that stand at the fields.
 pub const JSP_PROFILE_DEFAULT: u32 = 0;
 /// For phones and other devices on networks that lose packets, change and are metered: `JSP_FEC_AUTO` with an overhead of
-/// up to 100 %, `JSP_COMPRESSION_ADAPTIVE` in both directions, an idle timeout of 120 s.
+/// up to 100 %, `JSP_COMPRESSION_ADAPTIVE` in both directions, `JSP_KEEP_ALIVE_ADAPTIVE`, an idle timeout of 15 minutes.
 pub const JSP_PROFILE_MOBILE: u32 = 1;
 /// For games, calls and control, where a late message is worth nothing: `JSP_FEC_AUTO` with an overhead of up to 100 %,
 /// acknowledgements within 10 ms, best-effort messages that wait to be sent for 50 ms at most.

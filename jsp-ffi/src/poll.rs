@@ -43,6 +43,11 @@ pub const JSP_EVENT_CLOSED: u32 = 15;
 /// Server with `JSP_ACCEPT_ASK`: a client, whose id is in `connection`, waits five seconds for `jsp_incoming_accept`,
 /// `jsp_incoming_refuse` or `jsp_incoming_ignore`. Its id is none of a connection.
 pub const JSP_EVENT_INCOMING: u32 = 16;
+/// Nothing that was sent has been acknowledged for three probe timeouts in a row: the path is probably gone. The
+/// connection goes on trying until its idle timeout, and tells again only after something got through.
+pub const JSP_EVENT_PATH_SUSPECT: u32 = 17;
+/// The peer says at which address it sees this side, for the first time or a new one: `jsp_conn_observed_address`.
+pub const JSP_EVENT_ADDRESS_OBSERVED: u32 = 18;
 
 /// The peer has the whole message.
 pub const JSP_OUTCOME_ACKED: u32 = 0;
@@ -152,6 +157,8 @@ fn event(id: ConnId, event: Event) -> JspEvent {
             JspEvent { detail, code: id.get(), ..on(JSP_EVENT_MESSAGE_OUTCOME, stream) }
         }
         Event::StreamsAvailable(ty) => JspEvent { detail: u32::from(ty.as_u8()), ..of(JSP_EVENT_STREAMS_AVAILABLE) },
+        Event::PathSuspect => of(JSP_EVENT_PATH_SUSPECT),
+        Event::AddressObserved => of(JSP_EVENT_ADDRESS_OBSERVED),
         Event::Closed => of(JSP_EVENT_CLOSED),
         // A kind of event that this interface does not tell yet.
         _ => of(0),

@@ -153,6 +153,12 @@ pub struct JspConnStats {
     pub credit_delays: u64,
     /// Times that a reader was told to wait for a message that was there, because of a rate limit.
     pub message_delays: u64,
+    /// Datagrams of padding sent to find out whether the path carries larger ones.
+    pub mtu_probes_sent: u64,
+    /// How often datagrams became small again because larger ones did not get through any more.
+    pub mtu_black_holes: u64,
+    /// PINGs sent to keep the connection alive.
+    pub keep_alive_pings: u64,
 }
 
 // SAFETY: a `u32` first; numbers take any bits.
@@ -298,6 +304,9 @@ impl From<&jsp_proto::ConnStats> for JspConnStats {
             fec_interleaving: u32::from(fec.interleaving),
             credit_delays: from.credit_delays,
             message_delays: from.message_delays,
+            mtu_probes_sent: from.mtu_probes_sent,
+            mtu_black_holes: from.mtu_black_holes,
+            keep_alive_pings: from.keep_alive_pings,
         }
     }
 }

@@ -56,6 +56,13 @@ pub enum Event {
     /// The connection goes over another path now, and this path has proven to work: [`Conn::path`](crate::Conn::path). A
     /// server's peer has moved; a client has [moved](crate::Conn::migrate).
     PathChanged,
+    /// Nothing that was sent has been acknowledged for three probe timeouts in a row: the path is probably gone. Not an end:
+    /// the connection goes on trying until the idle timeout, and tells again only after something got through. A program
+    /// with another network may look there.
+    PathSuspect,
+    /// The peer says at which address it sees this side, for the first time or a new one:
+    /// [`Conn::observed_address`](crate::Conn::observed_address).
+    AddressObserved,
     /// The connection is over; [`Conn::close_reason`](crate::Conn::close_reason) says why. Data received before stays
     /// readable until it is read or the connection is [discarded](crate::Conn::discard).
     Closed,

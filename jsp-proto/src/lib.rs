@@ -180,8 +180,9 @@ pub mod qlog;
 
 pub use breaker::{Breaker, BreakerConfig, Failure, Permit, RetryAt};
 pub use config::{
-    AcceptPolicy, AddressFilter, ClientAuth, ClientConfig, ClientConfigError, Compression, Config, ConfigBuilder,
-    ConfigError, Congestion, Fec, KemJobs, KeyFetch, LoadBalancing, Network, RetryPolicy, Shard, Trust,
+    AcceptPolicy, AddressFilter, AppState, ClientAuth, ClientConfig, ClientConfigError, Compression, Config,
+    ConfigBuilder, ConfigError, Congestion, Fec, KeepAlive, KemJobs, KeyFetch, LoadBalancing, Network, RetryPolicy,
+    Shard, Trust,
 };
 pub use conn::{ConnectError, KeyUpdateError, MigrateError, Path, Wake};
 pub use crypto::{InvalidKey, KeyId, KeyIdError, PublicKey, SecretKey};

@@ -239,6 +239,11 @@ pub struct ConnStats {
     pub key_updates: u64,
     /// The key phase, counted from 0: one more than `key_updates` while the peer is still to follow an update.
     pub key_phase: u64,
+    /// Words of the peer about this side's address beyond the
+    /// [bound](crate::config::bounds::ADDRESS_REPORTS_PER_SECOND), which were ignored.
+    pub address_reports_over_bound: u64,
+    /// PINGs sent to keep the connection alive.
+    pub keep_alive_pings: u64,
     /// The largest datagram sent on the path, in bytes of UDP payload.
     pub datagram_size: u16,
     /// Datagrams of padding sent to find out whether the path carries larger ones. They count as sent, never as lost.

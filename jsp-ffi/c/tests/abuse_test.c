@@ -85,6 +85,8 @@ static void null_handles(void)
     GONE(jsp_conn_set_congestion(NULL, 0, 0, JSP_CONGESTION_BBR));
     GONE(jsp_conn_set_fixed_rate_without_congestion_control(NULL, 0, 0, 1));
     GONE(jsp_conn_set_network(NULL, 0, 0, JSP_NETWORK_WIFI));
+    GONE(jsp_conn_set_app_state(NULL, 0, 0, JSP_APP_SLEEP));
+    GONE(jsp_conn_observed_address(NULL, 0, 0, &(JspAddress){0}));
     GONE(jsp_conn_close(NULL, 0, 0, 0, NULL, 0));
     GONE(jsp_conn_abort(NULL, 0, 0, 0, NULL, 0));
     GONE(jsp_conn_discard(NULL, 0, 0));

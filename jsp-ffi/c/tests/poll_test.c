@@ -804,6 +804,11 @@ static void test_corrections(void)
              JSP_ERROR_INVALID_ARGUMENT);
     CHECK_IS(jsp_conn_set_network(world->end[CLIENT], world->now_ns, ids[CLIENT] + 1, 0),
              JSP_ERROR_NO_CONNECTION);
+    for (number = JSP_APP_FOREGROUND; number <= JSP_APP_SLEEP; number++) {
+        CHECK_OK(jsp_conn_set_app_state(world->end[CLIENT], world->now_ns, ids[CLIENT], number));
+    }
+    CHECK_IS(jsp_conn_set_app_state(world->end[CLIENT], world->now_ns, ids[CLIENT], number),
+             JSP_ERROR_INVALID_ARGUMENT);
     world_free(world);
 
     settings.client.fec_sources = 65;

@@ -40,6 +40,8 @@ fn in_rust() -> BTreeSet<String> {
             reserved fixed_rate_without_congestion_control profile accept_compressed compression fec fec_sources
             fec_parity fec_max_overhead fec_max_symbols fec_target fec_max_delay_ns rate_limit_bytes
             rate_limit_bytes_burst rate_limit_messages rate_limit_messages_burst
+            fec_parity fec_max_overhead fec_max_symbols fec_target fec_max_delay_ns
+            keep_alive mtu_discovery keep_alive_interval_ns
         }
         JspClientConfig {
             size trust public_key key_ids key_ids_len identity_seed identity_inline reserved psk psk_id app_token
@@ -73,6 +75,7 @@ fn in_rust() -> BTreeSet<String> {
             fec_parity_bytes_sent fec_repaired_by_peer fec_unrepaired fec_sources_received fec_parity_received
             fec_parity_unused fec_repaired fec_repairs_refused fec_malformed fec_loss_ppm fec_block_sources
             fec_block_parity fec_interleaving credit_delays message_delays
+            fec_block_parity fec_interleaving mtu_probes_sent mtu_black_holes keep_alive_pings
         }
     }
 }

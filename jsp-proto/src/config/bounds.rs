@@ -44,6 +44,8 @@
 //! | connection ids of the peer | [`ACTIVE_CIDS`]: 4; numbers in [`CID_GAPS`] runs | closed with CID_LIMIT |
 //! | connection ids given up, not acknowledged | [`PENDING_RETIRED_CIDS`]: 12 | closed with CID_LIMIT |
 //! | connection ids given to the peer | [`SPARE_CIDS`] spare, [`NEW_CIDS_PER_SECOND`], [`NEW_CID_BURST`] at once | given later |
+//! | [`ADDRESS_REPORTS_PER_SECOND`], burst | 1, 8 per connection | ignored, and counted |
+//! | [`NETWORKS_REMEMBERED`] | 8 per connection | the oldest forgotten |
 //! | sent packets remembered | 65,536 | sending waits |
 //! | skipped packet numbers remembered | 64, about one per window | oldest forgotten |
 //! | probes for larger datagrams | 3 of each of 6 sizes, one at a time, while data fills datagrams | the search rests for 10 minutes |
@@ -113,6 +115,12 @@ pub const OLD_KEYS_LIFETIME: Duration = Duration::from_secs(1);
 pub const KEY_UPDATE_WAIT: Duration = Duration::from_secs(3);
 /// Received packets in one second with nothing but PING and PADDING that are acknowledged as promptly as others.
 pub const EMPTY_PACKETS_PER_SECOND: u32 = 100;
+/// Words of a peer about the address at which it sees this side, per second.
+pub const ADDRESS_REPORTS_PER_SECOND: u32 = 1;
+/// The same at once.
+pub const ADDRESS_REPORT_BURST: u32 = 8;
+/// Networks of which a connection remembers how soon they forget it.
+pub const NETWORKS_REMEMBERED: usize = 8;
 /// Blocks of error correction that miss a packet.
 pub const FEC_BLOCKS: usize = 8;
 /// How long such a block may wait for more parity.

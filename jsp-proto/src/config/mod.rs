@@ -8,6 +8,7 @@ pub mod bounds;
 mod cid;
 mod client;
 mod grease;
+mod keepalive;
 mod keys;
 mod mtu;
 mod policy;
@@ -25,6 +26,7 @@ pub use addresses::AddressFilter;
 pub(crate) use addresses::names_one;
 pub use cid::LoadBalancing;
 pub use client::{ClientConfig, ClientConfigError, Trust};
+pub use keepalive::{AppState, KeepAlive};
 pub(crate) use keys::KeyUpdates;
 pub use policy::{Compression, Fec, Network};
 pub(crate) use policy::{Policy, Wish};
@@ -119,6 +121,7 @@ pub(crate) struct Transport {
     pub(crate) handshake_timeout: Duration,
     pub(crate) linger: Duration,
     pub(crate) sizes: mtu::Sizes,
+    pub(crate) keep_alive: KeepAlive,
     pub(crate) initial_rtt: Duration,
     pub(crate) max_ack_delay: Duration,
     pub(crate) receive_window: u64,
@@ -149,6 +152,7 @@ impl Default for Transport {
             handshake_timeout: Duration::from_secs(10),
             linger: Duration::from_secs(10),
             sizes: mtu::Sizes::default(),
+            keep_alive: KeepAlive::default(),
             initial_rtt: Duration::from_millis(200),
             max_ack_delay: Duration::from_millis(25),
             receive_window: 1 << 20,
@@ -488,6 +492,7 @@ impl ConfigBuilder {
     pub fn build(mut self) -> Result<Config, ConfigError> {
         let transport = &mut self.config.transport;
         transport.sizes.check()?;
+        transport.keep_alive.check()?;
         check(transport.max_ack_delay <= Duration::from_secs(1), "max_ack_delay is at most 1 s")?;
         check((1..=16 << 20).contains(&transport.max_message_size), "max_message_size is 1 byte to 16 MiB")?;
         check((4..=1 << 60).contains(&transport.max_streams), "max_streams is 4 to 2^60")?;

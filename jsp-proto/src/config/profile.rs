@@ -2,21 +2,22 @@
 
 use core::time::Duration;
 
-use super::{Compression, Config, ConfigBuilder, Fec};
+use super::{Compression, Config, ConfigBuilder, Fec, KeepAlive};
 
 impl Config {
     /// For phones and other devices on networks that lose packets, change and are metered: error correction and
-    /// compression where they pay, and connections that survive two minutes without a word.
+    /// compression where they pay, and connections that outlive a stay in a pocket.
     ///
-    /// [`Fec::Auto`] with an overhead of up to 100 %, [`Compression::Adaptive`] in both directions, an idle timeout of
-    /// 120 s. Compression leaks lengths: mind the warning at [`Compression`], and turn it off on streams it is about.
+    /// [`Fec::Auto`] with an overhead of up to 100 %, [`Compression::Adaptive`] in both directions,
+    /// [`KeepAlive::Adaptive`], an idle timeout of 15 minutes. Compression leaks lengths: mind the warning at [`Compression`], and turn it off on streams it is about.
     pub fn mobile() -> ConfigBuilder {
         Self::builder()
             .fec(Fec::Auto)
             .fec_max_overhead(100)
             .compression(Compression::Adaptive)
             .accept_compressed(true)
-            .idle_timeout(Duration::from_secs(120))
+            .keep_alive(KeepAlive::Adaptive)
+            .idle_timeout(Duration::from_secs(900))
     }
 
     /// For games, calls and control, where a late message is worth nothing: error correction at once where packets are

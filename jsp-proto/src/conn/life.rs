@@ -321,6 +321,7 @@ impl Connection {
             consider(self.idle_deadline(), Wake::Idle);
             consider(self.paths.deadline(), Wake::Path);
             consider(self.lull_deadline(), Wake::Path);
+            consider(self.keep_alive_at(), Wake::Keepalive);
             consider(secure.recovery.rest_at(), Wake::Rest);
             consider(secure.keys.deadline(), Wake::Rest);
             consider(secure.fec_tx.rest_at(), Wake::Rest);
@@ -365,6 +366,7 @@ impl Connection {
         if self.idle_deadline().is_some_and(|deadline| now >= deadline) {
             return self.end(now, ConnectionError::IdleTimeout { after: self.idle.timeout });
         }
+        self.keep_alive(now);
         if self.paced_until.is_some_and(|at| now >= at) {
             self.paced_until = None;
         }
@@ -419,6 +421,7 @@ impl Connection {
             }
         }
         self.follow_mtu(now);
+        self.suspect_path();
         self.give_up_repairs(now);
         match timeout {
             Timeout::Nothing => {}

@@ -143,6 +143,7 @@ impl Connection {
         if !keeps_model {
             self.reset_mtu(now);
         }
+        self.keep_alive_elsewhere();
         self.stats.path_changes += 1;
     }
 
@@ -203,9 +204,7 @@ impl Connection {
         self.trace.note(|| Observation::PathValidated(path));
         let before = self.paths.drop_fallback();
         self.release_cid(now, before);
-        if !self.events.contains(&Event::PathChanged) {
-            self.events.push_back(Event::PathChanged);
-        }
+        self.tell_once(Event::PathChanged);
     }
 
     /// The path that was in use before is the right one.

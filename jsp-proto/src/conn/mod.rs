@@ -4,16 +4,19 @@
 //! the parts for frames and seals them, [`life`] moves the connection from its first datagram to its last. The endpoint
 //! above knows addresses and connection ids of everybody; a connection knows only its own.
 
+mod alive;
 mod cids;
 mod close;
 mod control;
 mod correct;
 pub(crate) mod grease;
 pub(crate) mod handshake;
+mod keepalive;
 mod keys;
 mod life;
 mod migrate;
 mod mtu;
+mod observed;
 mod path;
 mod probe;
 mod repair;
@@ -42,9 +45,11 @@ use handshake::client::ClientHandshake;
 pub use handshake::client::ConnectError;
 use handshake::hello;
 use handshake::server::ServerHandshake;
+use keepalive::KeepAlives;
 pub use keys::KeyUpdateError;
 pub(crate) use migrate::Arrival;
 pub use migrate::MigrateError;
+use observed::Observed;
 pub use path::Path;
 use path::{PathState, Paths};
 use probe::Lull;
@@ -52,7 +57,7 @@ use secure::Secure;
 use trace::Trace;
 pub(crate) use tx::Sent;
 
-use crate::config::{ClientConfig, Config, Congestion, Network, Policy};
+use crate::config::{ClientConfig, Config, Congestion};
 use crate::crypto::{KeyId, Secrets};
 use crate::entropy::Drbg;
 use crate::error::{TransportError, Violation};
@@ -65,7 +70,7 @@ use crate::stats::ConnStats;
 use crate::stream::{Limits, Pressure, StreamRecord, Streams};
 use crate::time::Instant;
 use crate::wire::header::LongHeader;
-use crate::wire::params::FLAG_NO_MIGRATION;
+use crate::wire::params::{FLAG_NO_MIGRATION, FLAG_OBSERVED_ADDR};
 use crate::wire::{Cid, Params, Side};
 
 /// What one frame of a sent packet carried, for the part that wrote it.
@@ -100,6 +105,8 @@ pub enum Wake {
     Stream,
     /// A block of error correction is to be completed, or a repair is waited for no longer.
     Correction,
+    /// A PING keeps the connection alive.
+    Keepalive,
     /// The connection has been silent for too long.
     Idle,
     /// Memory of a burst that is over goes back.
@@ -166,6 +173,10 @@ pub(crate) struct Connection {
     known: bool,
     discarded: bool,
     idle: Idle,
+    keep_alive: KeepAlives,
+    observed: Observed,
+    /// The program was told that nothing gets through.
+    suspect: bool,
     linger: Option<Linger>,
     close_at: Option<Instant>,
     /// When the farewell is said again.
@@ -254,6 +265,7 @@ impl Connection {
         rng: Drbg,
         hash: KeyedHash,
     ) -> Self {
+        let (local, remote) = (path.path.local, path.path.remote);
         let stats = ConnStats { datagram_size: config.initial_datagram(), ..ConnStats::default() };
         Self {
             side,
@@ -281,6 +293,9 @@ impl Connection {
             known: side == Side::Client,
             discarded: false,
             idle: Idle { timeout: config.transport.idle_timeout, since: now, spoke: false },
+            keep_alive: KeepAlives::new(now, config.transport.keep_alive, local.map(|local| local.ip())),
+            observed: Observed::new(now, remote),
+            suspect: false,
             linger: None,
             close_at: None,
             repeat_at: None,
@@ -360,11 +375,6 @@ impl Connection {
         }
     }
 
-    /// Streams without a setting of their own do from now on what suits this network.
-    pub(crate) fn set_network(&mut self, network: Network) {
-        self.streams.set_policy(Policy::for_network(network, self.config.transport.policy));
-    }
-
     /// Gives up the connection and what it received and nobody read, because the endpoint is out of memory.
     pub(crate) fn shed(&mut self, now: Instant) {
         self.fail(now, Violation::new(TransportError::EXCESSIVE_LOAD, "too much unread data"), 0);
@@ -400,6 +410,9 @@ impl Connection {
         }
         self.grease.on_peer_params(params);
         self.search_mtu(now, params.max_udp_payload);
+        if params.flags & FLAG_OBSERVED_ADDR != 0 {
+            self.observed.want();
+        }
         self.streams.set_peer_params(params);
     }
 

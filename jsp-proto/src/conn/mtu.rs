@@ -69,6 +69,7 @@ impl Connection {
         Frame::Ping.encode(&mut w).and_then(|()| w.zeros(w.remaining())).ok()?;
         // Without a mark: what becomes of it must not count for or against the path's treatment of marks.
         secure.acks.on_eliciting_sent();
+        self.keep_alive.on_activity(now);
         self.seal(now, layout, slot, Flags::MTU_PROBE, Ecn::NotEct)?;
         if !self.idle.spoke {
             self.idle.spoke = true;

@@ -117,6 +117,8 @@ impl Connection {
         self.idle.since = now;
         self.idle.spoke = false;
         self.trace.received(pn, &payload, datagram, arrival.ecn);
+        self.keep_alive.on_activity(now);
+        self.observed.on_packet(now);
         let Some(payload) = datagram.get(payload) else { return Err(DropReason::Malformed) };
         match self.read(now, Packet { pn, protected, payload, place, ecn: arrival.ecn }) {
             Ok(Some(survey)) => {
@@ -273,6 +275,8 @@ impl Connection {
             Frame::Ack(ack) => self.on_ack(now, ack)?,
             Frame::Close(close) => self.on_farewell(now, close),
             Frame::Params(_) | Frame::HandshakeDone | Frame::NewToken(_) => self.on_control(now, frame)?,
+            Frame::Ping => self.observed.on_ping(),
+            Frame::ObservedAddr { seq, addr } => self.on_observed(now, *seq, *addr),
             Frame::AckFreq(_) => {
                 // Only for peers that were told of a minimum delay.
                 return Err(Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK_FREQ was not offered"));
@@ -281,7 +285,7 @@ impl Connection {
             Frame::NewCid(frame) => self.on_new_cid(frame)?,
             Frame::RetireCid { seq } => self.cids.local.on_retire(*seq, None)?,
             frame if frame.is_stream_frame() => self.streams.on_frame(now, frame)?,
-            // PADDING, PING and IMMEDIATE_ACK have done their work; the rest was not asked for and does no harm.
+            // PADDING and IMMEDIATE_ACK have done their work; the rest was not asked for and does no harm.
             _ => {}
         }
         Ok(())
@@ -324,6 +328,7 @@ impl Connection {
         self.follow_mtu(now);
         self.give_up_repairs(now);
         if summary.newly_acked > 0 {
+            self.suspect = false;
             self.confirm_as_client();
         }
         if delivered {

@@ -129,6 +129,7 @@ impl Connection {
     fn has_frames(&self) -> bool {
         self.control.wants_to_send()
             || self.cids.wants_to_send()
+            || self.confirmed && self.observed.wants_to_send()
             || self.may_send_data() && (self.streams.wants_control() || self.streams.wants_data())
             || self.secure.as_ref().is_some_and(|secure| secure.fec_tx.wants_to_send())
     }
@@ -203,6 +204,9 @@ impl Connection {
             secure.write_parity(pn, &mut w);
         } else if may_fly {
             let recovery = &mut secure.recovery;
+            if self.confirmed {
+                self.observed.write(&mut w);
+            }
             if secure.acks.wants_ping() {
                 self.control.send_ping();
             }
@@ -241,6 +245,7 @@ impl Connection {
         }
         if eliciting {
             secure.acks.on_eliciting_sent();
+            self.keep_alive.on_activity(now);
         }
         self.seal(now, layout, slot.get_mut(..len)?, flags, ecn)?;
         if eliciting && !self.idle.spoke {

@@ -9,7 +9,9 @@ use super::error::OpenError;
 use super::message::{MessageReceiver, MessageSender, MessageStream};
 use super::state::Shared;
 use super::stream::Half;
-use crate::{AppCode, Congestion, ConnId, ConnStats, ConnectionError, KeyId, Network, Side, StreamId, StreamOptions};
+use crate::{
+    AppCode, AppState, Congestion, ConnId, ConnStats, ConnectionError, KeyId, Network, Side, StreamId, StreamOptions,
+};
 
 /// One connection, kept alive by its handles and those of its streams.
 #[derive(Debug)]
@@ -310,6 +312,21 @@ impl Connection {
                 conn.set_network(network);
             }
         });
+    }
+
+    /// Tells what the device does; see [`Conn::set_app_state`](crate::Conn::set_app_state).
+    pub fn set_app_state(&self, state: AppState) {
+        self.conn.shared.act(|shared, now| {
+            if let Some(mut conn) = shared.connection(now, self.conn.id).0 {
+                conn.set_app_state(state);
+            }
+        });
+    }
+
+    /// The address at which the peer sees this side; see [`Conn::observed_address`](crate::Conn::observed_address).
+    pub fn observed_address(&self) -> Option<SocketAddr> {
+        let now = self.conn.shared.clock.now();
+        self.conn.shared.lock().connection(now, self.conn.id).0.and_then(|conn| conn.observed_address())
     }
 
     /// Fills `out`, at most 8160 bytes, with key material that both sides of this connection and nobody else can

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
+use std::time::Duration;
 use std::vec;
 use std::vec::Vec;
 
@@ -30,7 +31,7 @@ pub enum Step {
     Send,
     /// Nothing until then, or until something arrives or is asked for.
     Idle {
-        /// When to step again.
+        /// When to step again. A wake-up that may be late by a second or more falls on a full second.
         wake_at: Option<Instant>,
     },
 }
@@ -195,7 +196,7 @@ impl Pump {
                 self.outbox.resize(self.outbox.len().max(len), 0);
                 Step::Idle { wake_at: Some(now) }
             }
-            Output::Idle { wake_at, .. } => Step::Idle { wake_at },
+            Output::Idle { wake_at, slack, .. } => Step::Idle { wake_at: wake_at.map(|at| align(at, slack)) },
         }
     }
 
@@ -246,6 +247,13 @@ impl Pump {
     }
 }
 
+/// Wake-ups that may be late by a second or more fall on full seconds, those of other connections and endpoints too.
+fn align(at: Instant, slack: Duration) -> Instant {
+    const SECOND: u64 = 1_000_000_000;
+    let aligned = at.as_nanos().checked_next_multiple_of(SECOND).filter(|_| slack.as_secs() > 0);
+    aligned.map_or(at, Instant::from_nanos)
+}
+
 /// Gives each datagram of a received batch that belongs to another shard to `hand_over`, as a single one.
 fn sort_out(endpoint: &Endpoint, meta: RecvMeta, bytes: &[u8], hand_over: &mut dyn FnMut(u8, RecvMeta, &[u8])) {
     let stride = meta.stride.map_or(bytes.len(), |stride| usize::from(stride.get())).max(1);
@@ -284,4 +292,17 @@ fn speaks_of_a_peer(kind: ErrorKind) -> bool {
             | ErrorKind::NetworkDown
             | ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wake_ups_that_can_wait_fall_on_full_seconds() {
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        for (wake, slack, aligned) in [(1500, 4000, 2000), (2000, 4000, 2000), (1500, 999, 1500), (1500, 0, 1500)] {
+            assert_eq!(align(at(wake), Duration::from_millis(slack)), at(aligned));
+        }
+    }
 }

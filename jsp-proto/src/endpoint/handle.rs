@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::{ConnId, Endpoint};
-use crate::config::{Compression, Congestion, Fec, Network, Policy};
+use crate::config::{AppState, Compression, Congestion, Fec, Network, Policy};
 use crate::conn::{Connection, KeyUpdateError, MigrateError, Path};
 use crate::crypto::{KeyId, PublicKey};
 use crate::error::AppCode;
@@ -337,6 +337,18 @@ impl<'e> Conn<'e> {
     pub fn set_network(&mut self, network: Network) {
         self.endpoint.expect_correction(Policy::for_network(network, Policy::default()).fec);
         self.change((), |connection, _| connection.set_network(network));
+    }
+
+    /// Tells what the device does; see [`AppState`]. When it wakes up from [`Sleep`](AppState::Sleep) a PING goes out at
+    /// once, to learn whether the path is still there.
+    pub fn set_app_state(&mut self, state: AppState) {
+        self.change((), |connection, now| connection.set_app_state(now, state));
+    }
+
+    /// The address at which the peer sees this side, if it was asked to say so ([`KeepAlive::Adaptive`](crate::KeepAlive))
+    /// and has. A server's word; nobody else vouches for it.
+    pub fn observed_address(&self) -> Option<SocketAddr> {
+        self.connection()?.observed_address()
     }
 
     // ---- paths

@@ -60,6 +60,10 @@ use crate::wire::Cid;
 /// something else: thousands may come due at once.
 const VISITS: usize = 64;
 
+/// How long after a datagram of the endpoint PINGs that keep other connections alive go along: radio and processor are
+/// awake anyway.
+const AWAKE: Duration = Duration::from_millis(10);
+
 /// Names a connection of one endpoint. It carries a generation: an id that outlived its connection finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(Key);
@@ -183,6 +187,8 @@ pub struct Endpoint {
     cids: Map<Cid, Key>,
     ready: VecDeque<Key>,
     deadlines: Deadlines,
+    /// When connections that are kept alive want to send a PING at the latest.
+    pings: Deadlines,
     attempts: Attempts,
     incoming: Vec<incoming::Waiting>,
     announcements: VecDeque<IncomingId>,
@@ -207,6 +213,8 @@ pub struct Endpoint {
     holding_credit: Vec<Key>,
     repairs: Repairs,
     shutdown: bool,
+    /// When a datagram of a connection was given out last.
+    sent_at: Instant,
     /// The tables of error correction are there.
     corrects: bool,
     stats: EndpointStats,
@@ -236,6 +244,7 @@ impl Endpoint {
             cids: Map::with_hasher(hash),
             ready: VecDeque::new(),
             deadlines: Deadlines::default(),
+            pings: Deadlines::default(),
             attempts: Attempts::new(hash),
             incoming: Vec::new(),
             announcements: VecDeque::new(),
@@ -260,6 +269,7 @@ impl Endpoint {
             holding_credit: Vec::new(),
             repairs: Repairs::new(bounds),
             shutdown: false,
+            sent_at: zero,
             corrects: false,
             stats: EndpointStats::default(),
             observer: None,
@@ -442,6 +452,7 @@ impl Endpoint {
             }
             self.resets.forget(entry.reset_token, key);
             self.deadlines.set(key.index, None);
+            self.pings.set(key.index, None);
             if entry.half_open {
                 self.half_open.remove(entry.prefix);
             }
@@ -497,6 +508,7 @@ impl Endpoint {
     }
 
     fn transmit<'b>(&mut self, path: Path, ecn: Ecn, segment: usize, payload: &'b [u8]) -> Output<'b> {
+        self.sent_at = self.now;
         self.stats.datagrams_sent += payload.len().div_ceil(segment.max(1)) as u64;
         self.stats.bytes_sent += payload.len() as u64;
         Output::Transmit(Transmit { path, ecn, segment, payload })
@@ -520,6 +532,19 @@ impl Endpoint {
             if let Some(key) = self.connections.key_at(index) {
                 self.queue(key);
             }
+        } else if self.sent_at > Instant::ZERO && now - self.sent_at <= AWAKE {
+            self.queue_early(now);
+        }
+    }
+
+    /// While the endpoint sends, a PING that could wait a little goes along: connections that are kept alive wake the
+    /// device together.
+    fn queue_early(&mut self, now: Instant) {
+        let Some((_, _, index)) = self.pings.next() else { return };
+        let Some(key) = self.connections.key_at(index) else { return };
+        if self.connections.get_mut(key).is_some_and(|entry| entry.connection.keep_alive_early(now)) {
+            self.pings.set(index, None);
+            self.queue(key);
         }
     }
 
@@ -555,6 +580,7 @@ impl Endpoint {
             return Served::Done;
         }
         let wake = connection.wake();
+        let ping = connection.keep_alive_at().map(|at| (at, Wake::Keepalive));
         let gone = connection.is_gone();
         entry.queued = false;
         self.ready.pop_front();
@@ -562,8 +588,14 @@ impl Endpoint {
             self.remove(key);
         } else {
             self.deadlines.set(key.index, wake);
+            self.pings.set(key.index, ping);
         }
         Served::Done
+    }
+
+    fn keep_alive_slack(&self, index: u32) -> Duration {
+        let entry = self.connections.key_at(index).and_then(|key| self.connections.get(key));
+        entry.map_or(Duration::ZERO, |entry| entry.connection.keep_alive_slack())
     }
 
     fn idle(&mut self, now: Instant) -> Output<'static> {
@@ -579,6 +611,7 @@ impl Endpoint {
         };
         let slack = match why {
             Wake::Idle | Wake::Rest | Wake::Close | Wake::Endpoint => Duration::from_millis(100),
+            Wake::Keepalive => connection.map_or(Duration::ZERO, |(_, _, index)| self.keep_alive_slack(index)),
             _ => Duration::ZERO,
         };
         debug_assert!(wake_at.is_none_or(|at| at > now), "a deadline that was due was not served: {why:?}");

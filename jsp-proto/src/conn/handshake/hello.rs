@@ -5,14 +5,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::config::{ClientConfig, Config};
+use crate::config::{ClientConfig, Config, KeepAlive};
 use crate::conn::grease::GreaseParameter;
 use crate::crypto::schedule::MAX_P1;
 use crate::entropy::Drbg;
 use crate::wire::cursor::{Full, Writer};
 use crate::wire::params::{
-    COMPRESSION_LZ4, Extras, FEC_REED_SOLOMON, FEC_XOR, FLAG_GREASE_FIXED_BIT, FLAG_NO_MIGRATION, Params,
-    ParamsContext, Protocols, encode_params,
+    COMPRESSION_LZ4, Extras, FEC_REED_SOLOMON, FEC_XOR, FLAG_GREASE_FIXED_BIT, FLAG_NO_MIGRATION, FLAG_OBSERVED_ADDR,
+    Params, ParamsContext, Protocols, encode_params,
 };
 use crate::wire::{Side, StreamKind, StreamType};
 
@@ -47,7 +47,8 @@ pub(crate) fn local_params(config: &Config, side: Side) -> Params {
 fn flags(config: &Config, side: Side) -> u64 {
     let grease = if config.transport.grease { FLAG_GREASE_FIXED_BIT } else { 0 };
     let stay = if side == Side::Server && !config.allow_migration { FLAG_NO_MIGRATION } else { 0 };
-    grease | stay
+    let observe = if config.transport.keep_alive == KeepAlive::Adaptive { FLAG_OBSERVED_ADDR } else { 0 };
+    grease | stay | observe
 }
 
 fn millis(duration: Duration) -> u64 {
