@@ -42,6 +42,29 @@
 // Bytes that hold any address as text, with the zero byte at its end.
 #define JSP_ADDRESS_TEXT 64
 
+// As the profile says, which is `JSP_KEEP_ALIVE_OFF` without one.
+#define JSP_KEEP_ALIVE_DEFAULT 0
+
+// A connection without traffic ends after the idle timeout.
+#define JSP_KEEP_ALIVE_OFF 1
+
+// A PING after each `keep_alive_interval_ns` of silence, or half the idle timeout if that is less; up to a fifth sooner,
+// together with other datagrams.
+#define JSP_KEEP_ALIVE_EVERY 2
+
+// A PING as seldom as the path allows, which is found out: after 25 to 115 s of silence.
+#define JSP_KEEP_ALIVE_ADAPTIVE 3
+
+// The program is in use.
+#define JSP_APP_FOREGROUND 0
+
+// The program runs unseen: keepalive half as often, no search for larger datagrams, no `JSP_FEC_AUTO` on streams without
+// a setting of their own.
+#define JSP_APP_BACKGROUND 1
+
+// The device sleeps: no keepalive. The connection lives on as long as the idle timeout allows.
+#define JSP_APP_SLEEP 2
+
 // The server shows its public key to clients that know its key id; to others it stays silent.
 #define JSP_KEY_FETCH_KNOWN_FINGERPRINT 0
 
@@ -168,7 +191,7 @@
 #define JSP_PROFILE_DEFAULT 0
 
 // For phones and other devices on networks that lose packets, change and are metered: `JSP_FEC_AUTO` with an overhead of
-// up to 100 %, `JSP_COMPRESSION_ADAPTIVE` in both directions, an idle timeout of 120 s.
+// up to 100 %, `JSP_COMPRESSION_ADAPTIVE` in both directions, `JSP_KEEP_ALIVE_ADAPTIVE`, an idle timeout of 15 minutes.
 #define JSP_PROFILE_MOBILE 1
 
 // For games, calls and control, where a late message is worth nothing: `JSP_FEC_AUTO` with an overhead of up to 100 %,
@@ -231,6 +254,13 @@
 // Server with `JSP_ACCEPT_ASK`: a client, whose id is in `connection`, waits five seconds for `jsp_incoming_accept`,
 // `jsp_incoming_refuse` or `jsp_incoming_ignore`. Its id is none of a connection.
 #define JSP_EVENT_INCOMING 16
+
+// Nothing that was sent has been acknowledged for three probe timeouts in a row: the path is probably gone. The
+// connection goes on trying until its idle timeout, and tells again only after something got through.
+#define JSP_EVENT_PATH_SUSPECT 17
+
+// The peer says at which address it sees this side, for the first time or a new one: `jsp_conn_observed_address`.
+#define JSP_EVENT_ADDRESS_OBSERVED 18
 
 // The peer has the whole message.
 #define JSP_OUTCOME_ACKED 0
@@ -432,6 +462,12 @@ typedef struct JspConnStats {
   uint64_t credit_delays;
   // Times that a reader was told to wait for a message that was there, because of a rate limit.
   uint64_t message_delays;
+  // Datagrams of padding sent to find out whether the path carries larger ones.
+  uint64_t mtu_probes_sent;
+  // How often datagrams became small again because larger ones did not get through any more.
+  uint64_t mtu_black_holes;
+  // PINGs sent to keep the connection alive.
+  uint64_t keep_alive_pings;
 } JspConnStats;
 
 // The settings of an endpoint. All zeros, with `size` set, is a client with the defaults; with `server_seed` it is a
@@ -535,6 +571,13 @@ typedef struct JspConfig {
   uint32_t rate_limit_messages;
   // The same at once, up to 1,000,000.
   uint32_t rate_limit_messages_burst;
+  // `JSP_KEEP_ALIVE_...`: whether connections without traffic are kept alive. Default off.
+  uint32_t keep_alive;
+  // `JSP_SWITCH_...`: whether to look for the largest datagram that a path carries, up to `max_udp_payload`. Needs a
+  // socket that does not let the system fragment. Default yes.
+  uint32_t mtu_discovery;
+  // For `JSP_KEEP_ALIVE_EVERY`: after how much silence, at least 1 s. Otherwise 0.
+  uint64_t keep_alive_interval_ns;
 } JspConfig;
 
 // What a connection is.
@@ -941,6 +984,29 @@ JspError jsp_address_parse(const char *address, struct JspAddress *out);
 // `address` may be read and `out` written.
 JspError jsp_address_format(const struct JspAddress *address,
                             char *out);
+
+// Tells what the device does, `JSP_APP_...`. When it wakes up from `JSP_APP_SLEEP` a PING goes out at once.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT` for another number; `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed.
+JspError jsp_conn_set_app_state(struct JspEndpoint *endpoint,
+                                uint64_t now_ns,
+                                uint64_t connection,
+                                uint32_t state);
+
+// The address at which the peer sees this side, after `JSP_EVENT_ADDRESS_OBSERVED`; no address (family 0) before. Only
+// `JSP_KEEP_ALIVE_ADAPTIVE` asks the peer for it.
+//
+// Errors: `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed; `out` may be written to.
+JspError jsp_conn_observed_address(struct JspEndpoint *endpoint,
+                                   uint64_t now_ns,
+                                   uint64_t connection,
+                                   struct JspAddress *out);
 
 // Makes a connection that is not connected yet; the program's to free with `jsp_connection_free`. Next:
 // `jsp_connection_connect`.
