@@ -30,6 +30,11 @@ impl Bucket {
         now.plus_nanos(self.cost.saturating_sub(self.credit))
     }
 
+    /// Whether less than half of the burst was left when it was last asked for.
+    pub(crate) fn is_low(&self) -> bool {
+        self.credit < self.burst / 2
+    }
+
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         self.fill(now);
         match self.credit.checked_sub(self.cost) {
@@ -54,8 +59,10 @@ mod tests {
         assert!(!bucket.take(start.plus_nanos(99_999_999)));
         assert_eq!(bucket.ready_at(start.plus_nanos(99_999_999)), start.plus_nanos(100_000_000));
         assert_eq!(bucket.ready_at(start.plus_nanos(100_000_000)), start.plus_nanos(100_000_000));
+        assert!(bucket.is_low());
         assert!(bucket.take(start.plus_nanos(100_000_000)));
         assert!(!bucket.take(start));
+        assert!(bucket.ready_at(start.plus_nanos(300_000_000)) > Instant::ZERO && !bucket.is_low());
         let late = start.plus_nanos(1_000_000_000_000);
         assert_eq!((0..5).filter(|_| bucket.take(late)).count(), 3);
     }

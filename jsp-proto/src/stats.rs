@@ -67,6 +67,8 @@ drop_reasons! {
     Refused = "refused",
     /// The connection is closed or closing.
     Closed = "closed",
+    /// The bound on opening seals for unproven addresses was reached.
+    SealLimit = "seal_limit",
 }
 
 const REASONS: usize = DropReason::ALL.len();
@@ -94,6 +96,8 @@ pub struct EndpointStats {
     pub handshakes_started: u64,
     /// Clients refused by the program or by policy.
     pub handshakes_refused: u64,
+    /// Seals of fragments and key requests that were opened, or tried, for addresses without a valid token.
+    pub seal_openings: u64,
     /// RETRY answers sent.
     pub retries_sent: u64,
     /// KEYINFO answers sent.
@@ -119,6 +123,7 @@ impl Default for EndpointStats {
             connections_closed: 0,
             handshakes_started: 0,
             handshakes_refused: 0,
+            seal_openings: 0,
             retries_sent: 0,
             key_infos_sent: 0,
             resets_sent: 0,

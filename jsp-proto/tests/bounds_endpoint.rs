@@ -3,10 +3,9 @@
 //!
 //! | row | where it is proven |
 //! | --- | --- |
-//! | 4, 5 | not here: there is no adaptive retry, and budgets for stateless answers are those of `Bounds` |
+//! | 3, 4, 5, 9 | under a flood: `flood.rs` |
 //! | 11 | `retry.rs`: `a_token_is_good_for_its_address_its_id_and_ten_seconds` and its neighbours |
 //! | 12 | `retry.rs`: `an_unproven_address_gets_at_most_three_times_what_it_sent`, `a_token_allows_ten_datagrams_...` |
-//! | 13 | `Bounds::connections`: `row_08_...` presses against the same check |
 //! | 54 | `map.rs`: all maps with keys of strangers are keyed with a secret |
 //! | 55 | `retry.rs`: `a_clock_that_is_ahead_is_tolerated_for_two_seconds` |
 
@@ -17,20 +16,23 @@ use std::time::Duration;
 
 use jsp_conformance::sim::{Host, Link, NodeId, Sim};
 use jsp_proto::config::bounds::Bounds;
-use jsp_proto::internals::crypto::KeyId;
+use jsp_proto::internals::crypto::initial::{Layout, build_flight};
 use jsp_proto::internals::crypto::token::TokenKey;
+use jsp_proto::internals::crypto::{InitialKeys, KeyId};
 use jsp_proto::internals::wire::StreamKind;
 use jsp_proto::internals::wire::frame::Stream;
+use jsp_proto::internals::wire::header::{LongHeader, LongType};
 use jsp_proto::internals::wire::params::{Extras, Params, ParamsContext, Protocols};
 use jsp_proto::internals::wire::{Cid, Frame, StreamId};
 use jsp_proto::{
-    ClientConfig, Config, ConfigBuilder, ConnId, DropReason, KeyFetch, Path, Recv, RecvMeta, RetryPolicy, SecretKey,
-    Side,
+    AppCode, ClientConfig, Config, ConfigBuilder, ConnId, DropReason, KemJobs, KeyFetch, Path, Recv, RecvMeta,
+    RetryPolicy, SecretKey, Side,
 };
 use support::hostile::{Hello, Hostile, answer_flight, params};
 use support::{MS, SECOND, assert_usable, bounds, other_key, pinned, server_config, server_key};
 
 const ONE_WAY: Duration = Duration::from_millis(10);
+const TOKEN_KEY: [u8; 32] = [7; 32];
 
 /// A server with an honest connection, and strangers that speak to it from anywhere.
 struct Scene {
@@ -133,6 +135,194 @@ fn row_02_a_fragment_under_an_unknown_key_is_dropped_after_the_seal() {
 }
 
 #[test]
+fn row_03_seals_of_strangers_have_a_budget_and_first_fragments_one_of_their_own() {
+    let limits = bounds(|bounds| (bounds.seal_openings_per_second, bounds.seal_opening_burst) = (10, 10));
+    let config = server_config().retry(RetryPolicy::Never).key_fetch(KeyFetch::Open).bounds(limits);
+    let mut scene = Scene::new(config);
+    let before = scene.sim.endpoint(scene.server).stats().seal_openings;
+    for number in 0..10 {
+        let strange = Hello::new(&other_key(), number).datagrams;
+        scene.hear(network(number), &strange[1..]);
+    }
+    // Second and third fragments have used up theirs.
+    assert_eq!((scene.dropped(DropReason::Seal), scene.dropped(DropReason::SealLimit)), (10, 10));
+    // First ones have not, and neither have requests, which try two keys.
+    for number in 0..3 {
+        let request = sealed_request(&other_key().key_id(), number);
+        scene.hear(network(number), &[request]);
+    }
+    let infos = scene.sim.endpoint(scene.server).stats().key_infos_sent;
+    scene.hear(network(20), &hello(20).datagrams[..1]);
+    for number in 30..40 {
+        scene.hear(network(number), &hello(number).datagrams[..1]);
+    }
+    assert_eq!(infos, 3, "unopenable requests are answered by an open server");
+    assert_eq!(scene.dropped(DropReason::SealLimit), 10 + 7);
+    let opened = scene.sim.endpoint(scene.server).stats().seal_openings;
+    assert_eq!(opened - before, 10 + 10);
+    // Who has proven its address needs none of it.
+    let from = network(50);
+    let proven = with_token(&mut scene, &TOKEN_KEY, hello(50), from);
+    scene.hear(from, &proven.datagrams);
+    assert_eq!(scene.started(), 1, "a token of a stranger's key");
+    scene.assert_unharmed();
+}
+
+#[test]
+fn row_03_a_token_needs_no_budget() {
+    let limits = bounds(|bounds| (bounds.seal_openings_per_second, bounds.seal_opening_burst) = (1, 3));
+    let mut scene = Scene::new(server_config().token_key(TOKEN_KEY).bounds(limits));
+    for number in 0..9 {
+        scene.hear(network(number), &Hello::new(&other_key(), number).datagrams);
+    }
+    let (opened, dropped) =
+        (scene.sim.endpoint(scene.server).stats().seal_openings, scene.dropped(DropReason::SealLimit));
+    let from = network(50);
+    let proven = with_token(&mut scene, &TOKEN_KEY, hello(50), from);
+    scene.hear(from, &proven.datagrams);
+    assert_eq!((scene.started(), scene.dropped(DropReason::SealLimit)), (2, dropped));
+    assert_eq!(scene.sim.endpoint(scene.server).stats().seal_openings, opened);
+    scene.assert_unharmed();
+}
+
+#[test]
+fn row_03_where_seals_are_scarce_clients_prove_their_address_and_need_none() {
+    let limits = bounds(|bounds| (bounds.seal_openings_per_second, bounds.seal_opening_burst) = (20, 20));
+    let mut scene = Scene::with(|bounds| *bounds = limits);
+    // One that has begun, and whose other fragments would now be left unopened.
+    let stuck = hello(1);
+    scene.hear(network(1), &stuck.datagrams[..1]);
+    for number in 0..6 {
+        scene.hear(network(number), &Hello::new(&other_key(), number).datagrams[1..]);
+    }
+    assert_eq!((scene.retries(), scene.dropped(DropReason::SealLimit)), (0, 0));
+    scene.hear(network(1), &stuck.datagrams);
+    assert_eq!(scene.retries(), 1);
+    let (conn, _) =
+        scene.sim.establish(scene.client, scene.server, &pinned(), SECOND * 4).expect("attempt").expect("up");
+    assert_eq!((scene.retries(), scene.dropped(DropReason::SealLimit)), (2, 0));
+    assert_usable(&mut scene.sim, scene.client, scene.server, conn);
+    scene.sim.run_for(MS * 1_100);
+    scene.hear(network(2), &hello(2).datagrams);
+    assert_eq!((scene.retries(), scene.started()), (2, 3), "the flood is over");
+}
+
+/// A hello that brings a token of a server with this key.
+fn with_token(scene: &mut Scene, key: &[u8; 32], hello: Hello, from: SocketAddr) -> Hello {
+    let key = TokenKey::new(*key);
+    let (odcid, issued) = (hello.dcid, (scene.sim.now().as_nanos() / 1_000_000_000) as u32);
+    let rscid = Cid::new(&key.retry_cid(issued, odcid.as_slice(), from)[..8]).expect("eight bytes");
+    let token = key.retry_token(issued, odcid.as_slice(), rscid.as_slice(), from).expect("a token");
+    hello.again(odcid, rscid, token.as_bytes())
+}
+
+/// A request for a key by a client that knows this key id.
+fn sealed_request(id: &KeyId, number: u64) -> Vec<u8> {
+    let (ty, dcid) = (LongType::Key, Cid::new(&(number | 1 << 61).to_be_bytes()).expect("eight bytes"));
+    let header = LongHeader { from: Side::Client, ty, count: 1, index: 0, dcid, scid: dcid, token: &[], payload_at: 0 };
+    let seal = InitialKeys::new(id, dcid.as_slice()).client(ty);
+    build_flight(&header, &seal, &[], Layout::Padded).expect("it fits").remove(0)
+}
+
+#[test]
+fn row_04_many_strangers_under_way_make_the_others_prove_their_address() {
+    let mut scene = Scene::with(|bounds| bounds.tokenless_handshakes = 4);
+    // Two that are being reassembled and two that are half-open.
+    for number in 0..4 {
+        let hello = hello(number);
+        let fragments = if number % 2 == 0 { 1 } else { 3 };
+        scene.hear(network(number), &hello.datagrams[..fragments]);
+    }
+    assert_eq!((scene.started(), scene.retries()), (3, 0));
+    scene.hear(network(5), &hello(5).datagrams);
+    assert_eq!((scene.started(), scene.retries(), scene.dropped(DropReason::Token)), (3, 1, 2));
+    // Whoever was let in goes on.
+    scene.hear(network(0), &hello(0).datagrams[1..]);
+    assert_eq!((scene.started(), scene.retries()), (4, 1));
+    // Who proves its address gets in, and leaves the strangers' places alone.
+    let (conn, _) =
+        scene.sim.establish(scene.client, scene.server, &pinned(), SECOND * 4).expect("attempt").expect("up");
+    assert_eq!((scene.started(), scene.retries()), (5, 2));
+    assert_usable(&mut scene.sim, scene.client, scene.server, conn);
+    // When they are gone, nobody has to prove anything.
+    scene.sim.run_for(SECOND * 7);
+    scene.hear(network(6), &hello(6).datagrams);
+    assert_eq!((scene.started(), scene.retries()), (6, 2));
+    scene.assert_unharmed();
+}
+
+#[test]
+fn row_04_strangers_per_second_are_bounded_by_attempts_not_by_fragments() {
+    let mut scene = Scene::with(|bounds| (bounds.tokenless_per_second, bounds.tokenless_burst) = (1, 3));
+    for number in 0..3 {
+        // Whatever is repeated, and whatever does not open, costs nothing.
+        scene.hear(network(number), &Hello::new(&other_key(), number).datagrams);
+        scene.hear(network(number), &hello(number).datagrams);
+        scene.hear(network(number), &hello(number).datagrams);
+    }
+    assert_eq!((scene.started(), scene.retries()), (4, 0));
+    scene.hear(network(3), &hello(3).datagrams);
+    assert_eq!((scene.started(), scene.retries()), (4, 1));
+    scene.sim.run_for(MS * 1_010);
+    scene.hear(network(4), &hello(4).datagrams);
+    scene.hear(network(5), &hello(5).datagrams);
+    assert_eq!((scene.started(), scene.retries()), (5, 2));
+    scene.assert_unharmed();
+}
+
+#[test]
+fn row_05_one_network_gets_its_share_of_key_infos() {
+    let limits = bounds(|bounds| bounds.key_infos_per_prefix = 3);
+    let mut scene = Scene::new(server_config().key_fetch(KeyFetch::Open).bounds(limits));
+    for number in 0..10 {
+        scene.hear(neighbour(number), &[sealed_request(&KeyId::ZERO, number)]);
+    }
+    let infos = |scene: &mut Scene| scene.sim.endpoint(scene.server).stats().key_infos_sent;
+    assert_eq!((infos(&mut scene), scene.dropped(DropReason::AnswerLimit)), (3, 7));
+    scene.hear(network(1), &[sealed_request(&KeyId::ZERO, 11)]);
+    assert_eq!(infos(&mut scene), 4, "other networks are not concerned");
+    scene.sim.run_for(MS * 340);
+    scene.hear(neighbour(1), &[sealed_request(&KeyId::ZERO, 12)]);
+    scene.hear(neighbour(2), &[sealed_request(&KeyId::ZERO, 13)]);
+    assert_eq!(infos(&mut scene), 5, "three per second");
+    scene.assert_unharmed();
+}
+
+#[test]
+fn row_13_one_network_has_a_share_of_the_connections() {
+    let mut scene = Scene::with(|bounds| bounds.connections_per_prefix = 3);
+    let connect = |scene: &mut Scene| scene.sim.establish(scene.client, scene.server, &pinned(), SECOND * 4);
+    let second = connect(&mut scene).expect("attempt").expect("up");
+    connect(&mut scene).expect("attempt").expect("up");
+    let started = scene.started();
+    assert_eq!(connect(&mut scene), Ok(None), "the fourth gets no answer");
+    assert_eq!(scene.started(), started, "and costs no key exchange");
+    // Other networks are not concerned.
+    scene.hear(network(1), &hello(1).datagrams);
+    assert_eq!(scene.started(), started + 1);
+    // A connection that is over makes room. Until then the fourth has given up.
+    scene.sim.run_for(SECOND * 7);
+    scene.sim.conn(scene.client, second.0).expect("open").close(AppCode::ZERO, b"");
+    scene.sim.run_for(SECOND * 2);
+    connect(&mut scene).expect("attempt").expect("up");
+    scene.assert_unharmed();
+}
+
+#[test]
+fn row_13_places_are_not_given_twice_while_keys_are_computed() {
+    let limits = bounds(|bounds| (bounds.connections, bounds.connections_per_prefix) = (4, 2));
+    let mut scene = Scene::new(server_config().kem_jobs(KemJobs::HandedOut).bounds(limits));
+    for number in 0..3 {
+        scene.hear(neighbour(number), &hello(number).datagrams);
+        scene.hear(network(number), &hello(10 + number).datagrams);
+    }
+    assert_eq!(scene.started(), 7, "all were begun while there was room");
+    scene.sim.run_for(MS * 10);
+    assert_eq!(scene.sim.endpoint(scene.server).connections(), 4);
+    scene.assert_unharmed();
+}
+
+#[test]
 fn row_06_one_network_has_a_share_of_the_reassembly() {
     let mut scene = Scene::with(|bounds| bounds.reassembly_per_prefix = 4);
     for number in 0..4 {
@@ -180,18 +370,15 @@ fn row_06_a_full_table_keeps_the_proven_and_drops_the_new_strangers() {
 
 #[test]
 fn row_06_a_proven_client_takes_the_place_of_the_oldest_stranger() {
-    let key = TokenKey::new([7; 32]);
-    let config = server_config().token_key([7; 32]).bounds(bounds(|bounds| bounds.reassembly_entries = 4));
+    let config = server_config().token_key(TOKEN_KEY).bounds(bounds(|bounds| bounds.reassembly_entries = 4));
     let mut scene = Scene::new(config);
     let strangers: Vec<Hello> = (0..4).map(hello).collect();
     for (number, hello) in strangers.iter().enumerate() {
         scene.hear(network(number as u64), &hello.datagrams[..1]);
     }
-    let (proven, from) = (hello(9), network(9));
-    let (odcid, issued) = (proven.dcid, (scene.sim.now().as_nanos() / 1_000_000_000) as u32);
-    let rscid = Cid::new(&key.retry_cid(issued, odcid.as_slice(), from)[..8]).expect("eight bytes");
-    let token = key.retry_token(issued, odcid.as_slice(), rscid.as_slice(), from).expect("a token");
-    scene.hear(from, &proven.again(odcid, rscid, token.as_bytes()).datagrams);
+    let from = network(9);
+    let proven = with_token(&mut scene, &TOKEN_KEY, hello(9), from);
+    scene.hear(from, &proven.datagrams);
     assert_eq!(scene.started(), 2);
     // The oldest is gone, the others are not.
     scene.hear(network(0), &strangers[0].datagrams[1..]);

@@ -6,6 +6,9 @@
 //! | bound | default | at the bound |
 //! | --- | --- | --- |
 //! | [`KEY_IDS_TRIED`] | 4 per fragment | fragment dropped |
+//! | [`Bounds::seal_openings_per_second`], burst | 50,000, 5000 for first fragments and as much for others, without a valid token | fragment or request dropped; [`Adaptive`](super::RetryPolicy::Adaptive): from half the burst on first fragment is answered by RETRY |
+//! | [`Bounds::tokenless_handshakes`] | 256 being reassembled or half-open | [`Adaptive`](super::RetryPolicy::Adaptive): first fragment is answered by RETRY |
+//! | [`Bounds::tokenless_per_second`], burst | 200, 400 attempts | [`Adaptive`](super::RetryPolicy::Adaptive): first fragment is answered by RETRY |
 //! | [`Bounds::reassembly_entries`] | 4096 | validated: oldest incomplete dropped; unvalidated: new one dropped |
 //! | [`Bounds::reassembly_per_prefix`] | 32 | token-less first fragment is answered by RETRY |
 //! | [`REASSEMBLY_LIFETIME`] | 5 s | entry freed |
@@ -17,12 +20,14 @@
 //! | [`Bounds::tombstones`], [`TOMBSTONE_LIFETIME`] | 8192, 5 s | oldest forgotten |
 //! | [`Bounds::retries_per_second`], burst | 20,000, 20,000 | RETRY left out |
 //! | [`Bounds::key_infos_per_second`], burst | 2000, 2000 | KEYINFO left out |
+//! | [`Bounds::key_infos_per_prefix`], burst | 100 per second, 100; networks that share one of 4096 slots share them | KEYINFO left out |
 //! | [`Bounds::resets_per_second`], burst | 100, 100 | datagram dropped without an answer |
 //! | [`Bounds::resets_per_prefix`], burst | 10, 10 per second | datagram dropped without an answer |
 //! | stateless resets | shorter than what they answer, which has 31 bytes or more | datagram dropped without an answer |
 //! | [`Bounds::version_negotiations_per_second`], burst | 100, 100, to datagrams of 1200 bytes or more | datagram dropped without an answer |
 //! | reset tokens known | one per connection | - |
 //! | [`Bounds::connections`] | 100,000 | client refused silently |
+//! | [`Bounds::connections_per_prefix`] | 1000 of clients, in whatever state | client refused silently |
 //! | [`AMPLIFICATION`] | 3 x bytes received | sending waits, no timer grows |
 //! | [`UNCONFIRMED_DATAGRAMS`] | 10, plus 1 per datagram received | sending waits |
 //! | [`FORGED_INNER`] | 8 per probe timeout | further answers ignored |
@@ -183,6 +188,18 @@ pub struct Bounds {
     pub half_open: usize,
     /// The same from one /24 or /64 without a valid token.
     pub half_open_per_prefix: u32,
+    /// Clients without a valid token whose message is being reassembled or whose connection is not confirmed, at which
+    /// an [adaptive](super::RetryPolicy::Adaptive) server begins to ask for one.
+    pub tokenless_handshakes: usize,
+    /// Attempts without a valid token per second that an [adaptive](super::RetryPolicy::Adaptive) server lets in.
+    pub tokenless_per_second: u32,
+    /// The same at once.
+    pub tokenless_burst: u32,
+    /// Seals opened per second for addresses without a valid token: so many of first fragments and key requests, and so
+    /// many of other fragments.
+    pub seal_openings_per_second: u32,
+    /// The same at once.
+    pub seal_opening_burst: u32,
     /// Handshakes begun per second.
     pub kem_jobs_per_second: u32,
     /// Handshakes begun at once.
@@ -195,6 +212,8 @@ pub struct Bounds {
     pub retries_per_second: u32,
     /// KEYINFO answers per second.
     pub key_infos_per_second: u32,
+    /// KEYINFO answers per second to one /24 or /64.
+    pub key_infos_per_prefix: u32,
     /// Stateless resets per second.
     pub resets_per_second: u32,
     /// The same to one /24 (IPv4) or /64 (IPv6).
@@ -203,6 +222,9 @@ pub struct Bounds {
     pub version_negotiations_per_second: u32,
     /// Connections of the endpoint, both sides.
     pub connections: usize,
+    /// Connections that clients of one /24 or /64 have made, whatever their state. A client counts for the network it
+    /// came from, even if it moves. One more is not answered: a sealed refusal would cost two key exchanges.
+    pub connections_per_prefix: u32,
     /// Bytes held for all connections' received data.
     pub receive_memory: u64,
     /// Repairs per second of blocks with more than one parity packet, for all connections.
@@ -224,16 +246,23 @@ impl Default for Bounds {
             reassembly_per_prefix: 32,
             half_open: 4096,
             half_open_per_prefix: 64,
+            tokenless_handshakes: 256,
+            tokenless_per_second: 200,
+            tokenless_burst: 400,
+            seal_openings_per_second: 50_000,
+            seal_opening_burst: 5000,
             kem_jobs_per_second: 1000,
             kem_burst: 200,
             kem_queue: 256,
             tombstones: 8192,
             retries_per_second: 20_000,
             key_infos_per_second: 2000,
+            key_infos_per_prefix: 100,
             resets_per_second: 100,
             resets_per_prefix: 10,
             version_negotiations_per_second: 100,
             connections: 100_000,
+            connections_per_prefix: 1000,
             receive_memory: 1 << 30,
             decodes_per_second: 1000,
             decode_burst: 100,

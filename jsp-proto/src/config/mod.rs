@@ -53,10 +53,16 @@ pub enum KeyFetch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetryPolicy {
+    /// A quiet server lets everybody in after one round trip. One that is busy with clients of unproven addresses
+    /// ([`tokenless_handshakes`](bounds::Bounds::tokenless_handshakes),
+    /// [`tokenless_per_second`](bounds::Bounds::tokenless_per_second), half of
+    /// [`seal_opening_burst`](bounds::Bounds::seal_opening_burst)) makes the others prove theirs, and keeps nothing for
+    /// those who cannot.
+    #[default]
+    Adaptive,
     /// Each new client costs one more round trip and no state.
     Always,
     /// Handshakes take one round trip; the bounds on half-open connections alone protect the server.
-    #[default]
     Never,
 }
 
@@ -283,7 +289,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// When clients must prove their address first. Default: [`RetryPolicy::Never`].
+    /// When clients must prove their address first. Default: [`RetryPolicy::Adaptive`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.config.retry = policy;
         self

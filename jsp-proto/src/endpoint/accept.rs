@@ -3,6 +3,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::Endpoint;
 use super::attempt::{Attempt, AttemptKey, MAX_FAILURES, Room, Stage};
@@ -60,17 +61,22 @@ impl Endpoint {
         datagram: &mut [u8],
     ) -> Checked<Fate> {
         let key = AttemptKey { remote: path.remote, dcid: header.dcid };
-        let known = self.attempts.get(&key).is_some();
+        let attempt = self.attempts.get(&key);
         let mut odcid = header.dcid;
-        let mut validated = false;
+        let mut validated = attempt.is_some_and(|attempt| attempt.validated);
+        let waits = attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Assembling(_)));
+        // Without a token it would wait in vain for its other fragments to be opened.
+        let stuck =
+            waits && !validated && self.config.retry == RetryPolicy::Adaptive && self.budgets.seals_are_scarce(now);
+        let known = attempt.is_some() && !stuck;
         if !known {
             match self.check_token(now, path, header) {
                 Token::Valid(proven) => (odcid, validated) = (proven, true),
-                Token::None if self.config.retry == RetryPolicy::Never => {}
+                Token::None if self.takes_strangers(now) => {}
                 Token::None | Token::Stale => return self.retry(now, path, header, datagram),
             }
         }
-        if !self.open_fragment(header, datagram) {
+        if !self.open_fragment(now, header, datagram, validated)? {
             return self.on_unopened(now, path, header);
         }
         let end = datagram.len() - TAG_LEN;
@@ -81,6 +87,10 @@ impl Endpoint {
                 Room::Yes => {}
                 Room::Prefix if header.index == 0 => return self.send_retry(now, path, header),
                 Room::Prefix | Room::No => return Err(DropReason::HandshakeLimit),
+            }
+            if !validated {
+                // One for each attempt, and only now that its seal has opened: what anybody can make up costs no credit.
+                self.budgets.tokenless.take(now);
             }
             let attempt = Attempt {
                 path,
@@ -97,6 +107,27 @@ impl Endpoint {
             self.attempts.insert(now, key, attempt);
         }
         self.add_fragment(now, key, header, &fragment, datagram.len() as u64)
+    }
+
+    /// Whether the policy lets a client without a token begin a handshake now.
+    fn takes_strangers(&mut self, now: Instant) -> bool {
+        match self.config.retry {
+            RetryPolicy::Never => true,
+            RetryPolicy::Always => false,
+            RetryPolicy::Adaptive => {
+                let waiting = self.half_open.unvalidated() + self.attempts.unvalidated();
+                waiting < self.config.bounds.tokenless_handshakes
+                    && self.budgets.tokenless.ready_at(now) <= now
+                    && !self.budgets.seals_are_scarce(now)
+            }
+        }
+    }
+
+    /// Whether one more connection of a client at this address fits, in whatever state.
+    pub(super) fn has_place(&self, remote: SocketAddr) -> bool {
+        let bounds = &self.config.bounds;
+        self.connections.len() < bounds.connections
+            && self.per_prefix.of(Prefix::of(remote)) < bounds.connections_per_prefix
     }
 
     fn room(&mut self, path: Path, validated: bool) -> Room {
@@ -142,6 +173,7 @@ impl Endpoint {
 
     /// Begins the public-key work if the message is complete.
     fn start_opening(&mut self, now: Instant, key: AttemptKey) -> Checked<Fate> {
+        let has_place = self.has_place(key.remote);
         let attempt = self.attempts.get_mut(&key).ok_or(DropReason::Fragment)?;
         let Stage::Assembling(slot) = &mut attempt.stage else { return Ok(Fate::Accepted) };
         let Some(message) = slot.as_ref().and_then(Assembly::message) else { return Ok(Fate::Accepted) };
@@ -152,8 +184,8 @@ impl Endpoint {
         }
         let full = self.half_open.beside(attempt.validated) >= self.config.bounds.half_open
             || Arc::strong_count(&self.jobs_under_way) > self.config.bounds.kem_queue
-            || self.connections.len() >= self.config.bounds.connections;
-        if full || !self.kem_bucket.take(now) {
+            || !has_place;
+        if full || !self.budgets.kem.take(now) {
             return Err(DropReason::HandshakeLimit);
         }
         let Some(message) = slot.take().map(Assembly::into_message) else { return Ok(Fate::Accepted) };

@@ -79,9 +79,9 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether it counts for its network: until it is a connection, which then counts itself, or over.
-    fn is_counted(&self) -> bool {
-        !self.validated && !matches!(self.stage, Stage::Connected(_) | Stage::Over { .. })
+    /// Whether it counts: until it is a connection, which then counts itself, or over.
+    fn is_pending(&self) -> bool {
+        !matches!(self.stage, Stage::Connected(_) | Stage::Over { .. })
     }
 }
 
@@ -108,7 +108,11 @@ pub(super) struct Attempts {
     /// Ends of lifetimes, one queue for each [`Class`]. All lifetimes are equal, so each queue is in order. An entry
     /// whose stamp is not the attempt's any more means nothing.
     timers: [VecDeque<Timer>; 3],
+    /// Attempts that are pending, and those among them whose address is not proven.
+    pending: usize,
     unvalidated: PerPrefix,
+    /// All that `unvalidated` counts.
+    unvalidated_total: usize,
     stamp: u64,
     over: usize,
 }
@@ -128,7 +132,9 @@ impl Attempts {
             map: Map::with_hasher(hash),
             // Room for a few from the start: a connection is buried long after its program has warmed up.
             timers: [(); 3].map(|()| VecDeque::with_capacity(16)),
+            pending: 0,
             unvalidated: PerPrefix::new(hash),
+            unvalidated_total: 0,
             stamp: 0,
             over: 0,
         }
@@ -145,6 +151,25 @@ impl Attempts {
     /// Attempts that are not over.
     fn live(&self) -> usize {
         self.map.len() - self.over
+    }
+
+    /// Attempts from addresses without proof that are on their way to become connections.
+    pub(super) fn unvalidated(&self) -> usize {
+        self.unvalidated_total
+    }
+
+    /// Attempts that are neither over nor connections.
+    pub(super) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// An attempt is not pending any more.
+    fn uncount(&mut self, remote: SocketAddr, validated: bool) {
+        self.pending -= 1;
+        if !validated {
+            self.unvalidated.remove(Prefix::of(remote));
+            self.unvalidated_total -= 1;
+        }
     }
 
     /// Whether one more fits. Validated newcomers may displace the oldest that is still assembling.
@@ -178,8 +203,10 @@ impl Attempts {
 
     /// Enters a new attempt.
     pub(super) fn insert(&mut self, now: Instant, key: AttemptKey, attempt: Attempt) {
+        self.pending += 1;
         if !attempt.validated {
             self.unvalidated.add(Prefix::of(key.remote));
+            self.unvalidated_total += 1;
         }
         self.map.insert(key, attempt);
         self.restamp(&key, now + REASSEMBLY_LIFETIME);
@@ -196,10 +223,11 @@ impl Attempts {
             if ended && !matches!(attempt.stage, Stage::Over { .. }) {
                 self.over += 1;
             }
-            let counted = attempt.is_counted();
+            let pending = attempt.is_pending();
             attempt.stage = stage;
-            if counted && !attempt.is_counted() {
-                self.unvalidated.remove(Prefix::of(key.remote));
+            if pending && !attempt.is_pending() {
+                let validated = attempt.validated;
+                self.uncount(key.remote, validated);
             }
         }
         self.restamp(key, now + lifetime)
@@ -230,8 +258,8 @@ impl Attempts {
             if matches!(attempt.stage, Stage::Over { .. }) {
                 self.over -= 1;
             }
-            if attempt.is_counted() {
-                self.unvalidated.remove(Prefix::of(key.remote));
+            if attempt.is_pending() {
+                self.uncount(key.remote, attempt.validated);
             }
         }
     }

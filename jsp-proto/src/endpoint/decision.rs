@@ -206,7 +206,9 @@ impl Endpoint {
             }
             return self.attempts.bury(now, &key, answer, &self.config.bounds);
         }
-        let start = self.server_start(&key, sealing, secrets, answer);
+        // Others may have taken the last place while the keys were computed.
+        let has_place = self.has_place(key.remote);
+        let start = self.server_start(&key, sealing, secrets, answer).filter(|_| has_place);
         let Some(start) = start else {
             return self.attempts.bury(now, &key, Vec::new(), &self.config.bounds);
         };

@@ -183,7 +183,7 @@ impl Endpoint {
         let Some(entry) = self.connections.get_mut(key) else {
             return Fate::Dropped(DropReason::UnknownConnection);
         };
-        let outcome = handle(&mut entry.connection, &mut self.path_switches);
+        let outcome = handle(&mut entry.connection, &mut self.budgets.path_switches);
         self.touch(key);
         match outcome {
             Ok(()) => Fate::Accepted,

@@ -5,6 +5,7 @@
 
 mod accept;
 mod attempt;
+mod budgets;
 mod cids;
 mod deadlines;
 mod decision;
@@ -36,12 +37,12 @@ pub use job::{Job, JobDone};
 pub use observer::Observer;
 
 use attempt::Attempts;
+use budgets::Budgets;
 use deadlines::Deadlines;
-use prefix::{HalfOpen, Prefix};
+use prefix::{HalfOpen, PerPrefix, Prefix};
 use repairs::Repairs;
 use reset::Resets;
 
-use crate::bucket::Bucket;
 use crate::config::{ClientConfig, Config, Fec};
 use crate::conn::{ConnectError, Connection, Path, Sent, Wake};
 use crate::crypto::token::{ResetKey, TokenKey};
@@ -54,7 +55,7 @@ use crate::map::{KeyedHash, Map};
 use crate::slab::{Key, Slab};
 use crate::stats::EndpointStats;
 use crate::time::{Instant, earliest};
-use crate::wire::Cid;
+use crate::wire::{Cid, Side};
 
 /// Connections that one poll looks at when none of them has anything to say. Then the program gets a chance to do
 /// something else: thousands may come due at once.
@@ -165,6 +166,8 @@ struct Entry {
     half_open: bool,
     /// While half-open without a token: the network it counts for.
     prefix: Option<Prefix>,
+    /// Of a client: the network it came from.
+    origin: Option<Prefix>,
     confirmed: bool,
     /// Counted as closed.
     closed: bool,
@@ -200,13 +203,10 @@ pub struct Endpoint {
     token_key: TokenKey,
     reset_key: ResetKey,
     resets: Resets,
-    kem_bucket: Bucket,
-    retry_bucket: Bucket,
-    key_info_bucket: Bucket,
-    /// Connections that follow their peers to other addresses.
-    path_switches: Bucket,
-    version_bucket: Bucket,
+    budgets: Budgets,
     half_open: HalfOpen,
+    /// Connections of clients.
+    per_prefix: PerPrefix,
     /// Bytes held for received data, over all connections.
     memory: u64,
     /// Connections that were told to grant no credit for want of memory.
@@ -236,9 +236,8 @@ impl Endpoint {
         let mut rng = Drbg::new(&entropy);
         let hash = KeyedHash::new(&mut rng);
         let bounds = &config.bounds;
-        let zero = Instant::ZERO;
         Self {
-            now: zero,
+            now: Instant::ZERO,
             hash,
             connections: Slab::new(),
             cids: Map::with_hasher(hash),
@@ -254,22 +253,15 @@ impl Endpoint {
             answers: VecDeque::new(),
             token_key: TokenKey::new(config.token_key.unwrap_or_else(|| rng.array())),
             reset_key: ResetKey::new(config.reset_key.unwrap_or_else(|| rng.array())),
-            resets: Resets::new(zero, bounds, hash),
-            kem_bucket: Bucket::new(zero, bounds.kem_jobs_per_second, bounds.kem_burst),
-            retry_bucket: Bucket::new(zero, bounds.retries_per_second, bounds.retries_per_second),
-            key_info_bucket: Bucket::new(zero, bounds.key_infos_per_second, bounds.key_infos_per_second),
-            path_switches: Bucket::new(zero, bounds.path_switches_per_second, bounds.path_switches_per_second),
-            version_bucket: Bucket::new(
-                zero,
-                bounds.version_negotiations_per_second,
-                bounds.version_negotiations_per_second,
-            ),
+            resets: Resets::new(bounds, hash),
+            budgets: Budgets::new(bounds, hash),
             half_open: HalfOpen::new(hash),
+            per_prefix: PerPrefix::new(hash),
             memory: 0,
             holding_credit: Vec::new(),
             repairs: Repairs::new(bounds),
             shutdown: false,
-            sent_at: zero,
+            sent_at: Instant::ZERO,
             corrects: false,
             stats: EndpointStats::default(),
             observer: None,
@@ -291,6 +283,12 @@ impl Endpoint {
     /// Connections in any state, closed ones with unread data included.
     pub fn connections(&self) -> usize {
         self.connections.len()
+    }
+
+    /// Clients on their way to become connections: their first messages are being put together or opened, or the program
+    /// decides about them. What is remembered of those whose attempt is over does not count.
+    pub fn pending_clients(&self) -> usize {
+        self.attempts.pending()
     }
 
     /// Whether nothing is left to do but wait for strangers: no answers to send and no connections, except such as will
@@ -393,11 +391,16 @@ impl Endpoint {
         if half_open {
             self.half_open.add(prefix);
         }
+        let origin = (connection.side() == Side::Server).then(|| Prefix::of(connection.path().remote));
+        if let Some(origin) = origin {
+            self.per_prefix.add(origin);
+        }
         let entry = Entry {
             connection,
             queued: false,
             half_open,
             prefix,
+            origin,
             confirmed: false,
             closed: false,
             memory: 0,
@@ -455,6 +458,9 @@ impl Endpoint {
             self.pings.set(key.index, None);
             if entry.half_open {
                 self.half_open.remove(entry.prefix);
+            }
+            if let Some(origin) = entry.origin {
+                self.per_prefix.remove(origin);
             }
             self.memory -= entry.memory;
             self.stats.connections_closed += u64::from(!entry.closed);

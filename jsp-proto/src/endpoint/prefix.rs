@@ -1,8 +1,12 @@
-//! Counters per network prefix: how an endpoint bounds what strangers take up (specification section 7).
+//! Counters and rates per network prefix: how an endpoint bounds what strangers take up (specification section 7).
 
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use core::net::{IpAddr, SocketAddr};
 
+use crate::bucket::Bucket;
 use crate::map::{KeyedHash, Map};
+use crate::time::Instant;
 
 /// The network an address belongs to, as far as a stranger can choose within it: /24 of IPv4, /64 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +49,45 @@ impl PerPrefix {
     }
 }
 
+/// How often something may be done for each prefix, in a table of fixed size.
+///
+/// Each prefix has the slot that a keyed hash names; those that share a slot share its rate. Nothing is ever displaced,
+/// so no flood of prefixes makes an old one new. What is done is charged to the prefix and to a total at once, or to
+/// neither: the total bounds how many slots can be used up at a time (20 of 4096 for KEYINFO), and with it the chance
+/// that one network uses up the slot of another.
+pub(super) struct PerPrefixRate {
+    hash: KeyedHash,
+    /// Nanoseconds that one event takes to be earned back, and what may be owed.
+    cost: u64,
+    burst: u64,
+    /// For each slot, when nothing will be owed any more. Made for the first event: 32 KiB.
+    settled: Vec<Instant>,
+}
+
+impl PerPrefixRate {
+    const SLOTS: usize = 4096;
+
+    pub(super) fn new(hash: KeyedHash, per_second: u32, burst: u32) -> Self {
+        let cost = 1_000_000_000 / u64::from(per_second.max(1));
+        Self { hash, cost, burst: cost.saturating_mul(u64::from(burst)), settled: Vec::new() }
+    }
+
+    /// Takes one event of `prefix` and of `total`, or neither.
+    pub(super) fn take(&mut self, now: Instant, prefix: Prefix, total: &mut Bucket) -> bool {
+        if self.settled.is_empty() {
+            self.settled.resize(Self::SLOTS, Instant::ZERO);
+        }
+        let index = self.hash.hash_one(prefix) as usize % Self::SLOTS;
+        let Some(slot) = self.settled.get_mut(index) else { return false };
+        let settled = (*slot).max(now).plus_nanos(self.cost);
+        let allowed = settled.nanos_since(now) <= self.burst && total.take(now);
+        if allowed {
+            *slot = settled;
+        }
+        allowed
+    }
+}
+
 /// Connections that are not confirmed yet. Clients whose address is proven are counted for themselves: a flood of
 /// forged addresses must not keep them out (specification section 13, item 6).
 pub(super) struct HalfOpen {
@@ -61,6 +104,11 @@ impl HalfOpen {
     /// How many there are beside which one more, `validated` or not, would stand.
     pub(super) fn beside(&self, validated: bool) -> usize {
         if validated { self.validated } else { self.unvalidated }
+    }
+
+    /// How many there are without proof.
+    pub(super) fn unvalidated(&self) -> usize {
+        self.unvalidated
     }
 
     /// How many clients of this network without proof there are.
@@ -108,5 +156,27 @@ mod tests {
         assert_eq!(counts.of(v4(9)), 1);
         counts.remove(v4(3));
         assert_eq!(counts.of(v4(9)), 0);
+    }
+
+    #[test]
+    fn each_network_has_its_rate_and_a_flood_of_them_no_more_than_the_total() {
+        let hash = KeyedHash::new(&mut Drbg::new(&Entropy::new([0; 32])));
+        let network = |number: u32| Prefix::of(SocketAddr::from(((number << 8).to_be_bytes(), 5)));
+        let mut rate = PerPrefixRate::new(hash, 10, 10);
+        let mut total = Bucket::new(Instant::ZERO, 100, 100);
+        let start = Instant::from_nanos(1_000_000_000);
+        let taken = |rate: &mut PerPrefixRate, total: &mut Bucket, at, prefixes: &mut dyn Iterator<Item = u32>| {
+            prefixes.filter(|&number| rate.take(at, network(number), total)).count()
+        };
+        assert_eq!(taken(&mut rate, &mut total, start, &mut core::iter::repeat_n(1, 50)), 10);
+        assert_eq!(taken(&mut rate, &mut total, start, &mut core::iter::repeat_n(2, 50)), 10, "another network");
+        // What the total refuses is not charged to a prefix.
+        assert_eq!(taken(&mut rate, &mut total, start, &mut (3..100_000)), 80);
+        assert_eq!(rate.settled.len(), PerPrefixRate::SLOTS);
+        let later = start.plus_nanos(500_000_000);
+        assert_eq!(taken(&mut rate, &mut total, later, &mut core::iter::repeat_n(1, 50)), 5);
+        assert_eq!(taken(&mut rate, &mut total, later, &mut core::iter::repeat_n(9_999_999, 50)), 10);
+        // Time that stands still or goes back earns nothing.
+        assert_eq!(taken(&mut rate, &mut total, start, &mut core::iter::repeat_n(1, 50)), 0);
     }
 }

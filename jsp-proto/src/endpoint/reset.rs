@@ -2,13 +2,11 @@
 //! hearing that from them.
 
 use alloc::vec;
-use alloc::vec::Vec;
-use core::hash::BuildHasher;
 use core::net::SocketAddr;
 
 use super::Endpoint;
 use super::demux::Fate;
-use super::prefix::Prefix;
+use super::prefix::{PerPrefixRate, Prefix};
 use crate::bucket::Bucket;
 use crate::config::bounds::Bounds;
 use crate::conn::Path;
@@ -26,16 +24,16 @@ pub(super) struct Resets {
     /// The tokens that peers gave for their ids in use. Found by a keyed hash, so that the time it takes tells nothing.
     tokens: Map<Token, Key>,
     all: Bucket,
-    prefixes: PrefixRate,
+    prefixes: PerPrefixRate,
 }
 
 impl Resets {
-    pub(super) fn new(now: Instant, bounds: &Bounds, hash: KeyedHash) -> Self {
+    pub(super) fn new(bounds: &Bounds, hash: KeyedHash) -> Self {
         let rate = bounds.resets_per_second;
         Self {
             tokens: Map::with_hasher(hash),
-            all: Bucket::new(now, rate, rate),
-            prefixes: PrefixRate::new(bounds.resets_per_prefix, hash),
+            all: Bucket::new(Instant::ZERO, rate, rate),
+            prefixes: PerPrefixRate::new(hash, bounds.resets_per_prefix, bounds.resets_per_prefix),
         }
     }
 
@@ -49,36 +47,10 @@ impl Resets {
         }
     }
 
-    /// Whether one more reset may go to this address. Its network is asked first: one that asks too often does not use
-    /// up what is there for all.
+    /// Whether one more reset may go to this address. A network that asks too often does not use up what is there for
+    /// all.
     fn take(&mut self, now: Instant, to: SocketAddr) -> bool {
-        self.prefixes.take(now, Prefix::of(to)) && self.all.take(now)
-    }
-}
-
-/// Buckets that networks share.
-const SLOTS: usize = 256;
-
-/// A rate for each network, in memory that does not grow: networks whose hashes meet share one rate. Nobody can aim at
-/// that, and it only makes answers fewer.
-struct PrefixRate {
-    hash: KeyedHash,
-    rate: u32,
-    /// Empty until first needed.
-    slots: Vec<Bucket>,
-}
-
-impl PrefixRate {
-    fn new(rate: u32, hash: KeyedHash) -> Self {
-        Self { hash, rate, slots: Vec::new() }
-    }
-
-    fn take(&mut self, now: Instant, prefix: Prefix) -> bool {
-        if self.slots.is_empty() {
-            self.slots = vec![Bucket::new(now, self.rate, self.rate); SLOTS];
-        }
-        let at = self.hash.hash_one(prefix) as usize % SLOTS;
-        self.slots.get_mut(at).is_some_and(|bucket| bucket.take(now))
+        self.prefixes.take(now, Prefix::of(to), &mut self.all)
     }
 }
 
@@ -151,7 +123,7 @@ mod tests {
     fn resets(change: impl FnOnce(&mut Bounds)) -> Resets {
         let mut bounds = Bounds::default();
         change(&mut bounds);
-        Resets::new(Instant::ZERO, &bounds, KeyedHash::new(&mut Drbg::new(&Entropy::new([7; 32]))))
+        Resets::new(&bounds, KeyedHash::new(&mut Drbg::new(&Entropy::new([7; 32]))))
     }
 
     fn host(net: u8, host: u8) -> SocketAddr {
@@ -168,7 +140,6 @@ mod tests {
         assert!((80..=89).contains(&others), "{others}: 100 in all, fewer where networks share a rate");
         let later = now + core::time::Duration::from_millis(100);
         assert_eq!((0..50).filter(|_| resets.take(later, host(1, 1))).count(), 1);
-        assert_eq!(resets.prefixes.slots.len(), SLOTS);
     }
 
     #[test]

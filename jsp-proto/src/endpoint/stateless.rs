@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::Endpoint;
 use super::accept::Checked;
 use super::demux::Fate;
+use super::prefix::Prefix;
 use crate::config::KeyFetch;
 use crate::conn::Path;
 use crate::crypto::initial::{Layout, build_flight, build_retry};
@@ -37,15 +38,36 @@ impl Endpoint {
         proven.and_then(Cid::new).map_or(Token::Stale, Token::Valid)
     }
 
-    /// Opens a fragment in place under the server's key id.
-    pub(super) fn open_fragment(&self, header: &LongHeader<'_>, datagram: &mut [u8]) -> bool {
-        let Some(key) = &self.config.server_key else { return false };
-        self.opens_under(&key.public().key_id(), header, datagram)
+    /// Opens a fragment in place under the server's key id; false if it was sealed under another. For an address that
+    /// is not `validated` there is a budget.
+    pub(super) fn open_fragment(
+        &mut self,
+        now: Instant,
+        header: &LongHeader<'_>,
+        datagram: &mut [u8],
+        validated: bool,
+    ) -> Checked<bool> {
+        let Some(key_id) = self.config.server_key.as_ref().map(|key| key.public().key_id()) else { return Ok(false) };
+        if validated {
+            Ok(opens_under(&key_id, header, datagram))
+        } else {
+            self.try_open(now, &key_id, header, datagram)
+        }
     }
 
-    fn opens_under(&self, key_id: &KeyId, header: &LongHeader<'_>, datagram: &mut [u8]) -> bool {
-        let keys = InitialKeys::new(key_id, header.dcid.as_slice()).client(header.ty);
-        keys.open_datagram(header.index, datagram, header.payload_at).is_ok()
+    /// [`opens_under`] for a stranger.
+    fn try_open(
+        &mut self,
+        now: Instant,
+        key_id: &KeyId,
+        header: &LongHeader<'_>,
+        datagram: &mut [u8],
+    ) -> Checked<bool> {
+        if !self.budgets.take_seal(now, header.index) {
+            return Err(DropReason::SealLimit);
+        }
+        self.stats.seal_openings += 1;
+        Ok(opens_under(key_id, header, datagram))
     }
 
     /// Asks a client that knows the key id to prove its address.
@@ -59,14 +81,14 @@ impl Endpoint {
         if header.index != 0 {
             return Err(DropReason::Token);
         }
-        if !self.open_fragment(header, datagram) {
+        if !self.open_fragment(now, header, datagram, false)? {
             return self.on_unopened(now, path, header);
         }
         self.send_retry(now, path, header)
     }
 
     pub(super) fn send_retry(&mut self, now: Instant, path: Path, header: &LongHeader<'_>) -> Checked<Fate> {
-        if !self.retry_bucket.take(now) {
+        if !self.budgets.retries.take(now) {
             return Err(DropReason::AnswerLimit);
         }
         let key = self.config.server_key.as_ref().ok_or(DropReason::Unexpected)?;
@@ -102,10 +124,10 @@ impl Endpoint {
         let Some(key) = self.config.server_key.clone() else { return Err(DropReason::Unexpected) };
         let policy = self.config.key_fetch;
         let key_id = key.public().key_id();
-        if policy != KeyFetch::Off && self.opens_under(&key_id, header, datagram) {
+        if policy != KeyFetch::Off && self.try_open(now, &key_id, header, datagram)? {
             return self.send_key_info(now, path, header, &key_id);
         }
-        if policy == KeyFetch::Open && self.opens_under(&KeyId::ZERO, header, datagram) {
+        if policy == KeyFetch::Open && self.try_open(now, &KeyId::ZERO, header, datagram)? {
             return self.send_key_info(now, path, header, &KeyId::ZERO);
         }
         self.on_unopened(now, path, header)
@@ -123,7 +145,7 @@ impl Endpoint {
     }
 
     fn send_key_info(&mut self, now: Instant, path: Path, header: &LongHeader<'_>, under: &KeyId) -> Checked<Fate> {
-        if !self.key_info_bucket.take(now) {
+        if !self.budgets.take_key_info(now, Prefix::of(path.remote)) {
             return Err(DropReason::AnswerLimit);
         }
         let key = self.config.server_key.as_ref().ok_or(DropReason::Unexpected)?;
@@ -143,6 +165,11 @@ impl Endpoint {
         self.stats.key_infos_sent += 1;
         Ok(Fate::Replied)
     }
+}
+
+fn opens_under(key_id: &KeyId, header: &LongHeader<'_>, datagram: &mut [u8]) -> bool {
+    let keys = InitialKeys::new(key_id, header.dcid.as_slice()).client(header.ty);
+    keys.open_datagram(header.index, datagram, header.payload_at).is_ok()
 }
 
 /// The header of a server's flight; fragment numbers are filled in when it is cut.

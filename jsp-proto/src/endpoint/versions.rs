@@ -31,7 +31,7 @@ impl Endpoint {
             return Fate::Dropped(DropReason::Version);
         }
         let room = self.answers.len() < self.config.bounds.stateless_queue;
-        if !room || !self.version_bucket.take(now) {
+        if !room || !self.budgets.versions.take(now) {
             return Fate::Dropped(DropReason::AnswerLimit);
         }
         let grease = self.rng.u64() as u32;
