@@ -30,6 +30,9 @@ pub enum Event {
     PeerAuthenticated,
     /// Both sides know that the handshake is complete.
     HandshakeConfirmed,
+    /// Client: the server has sent an address token for a later connection: [`Conn::take_token`](crate::Conn::take_token).
+    /// Given once until the tokens were taken.
+    NewToken,
     /// The peer opened a stream.
     StreamOpened(StreamId),
     /// A stream has something to read: data, a message, its end or a reset.

@@ -108,6 +108,12 @@ pub struct EndpointStats {
     pub resets_received: u64,
     /// Clients of another version told which one is spoken here.
     pub version_negotiations_sent: u64,
+    /// Address tokens for later connections that were given to clients.
+    pub tokens_issued: u64,
+    /// Attempts that began with an address token of either kind that proved the client's address.
+    pub tokens_accepted: u64,
+    /// Datagrams with an address token that proved nothing: expired, used, of another address or key, or made up.
+    pub tokens_rejected: u64,
     drops: [u64; REASONS],
 }
 
@@ -129,6 +135,9 @@ impl Default for EndpointStats {
             resets_sent: 0,
             resets_received: 0,
             version_negotiations_sent: 0,
+            tokens_issued: 0,
+            tokens_accepted: 0,
+            tokens_rejected: 0,
             drops: [0; REASONS],
         }
     }

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use jsp_conformance::sim::{Happening, Link, Sim, Tapped, seeds};
 use jsp_proto::internals::crypto::token::TokenKey;
-use jsp_proto::internals::wire::header::{Cid, LongType, decode_long};
+use jsp_proto::internals::wire::header::{Cid, decode_long};
 use jsp_proto::{
-    Accept, AcceptPolicy, ClientConfig, Config, ConnId, DropReason, Endpoint, Entropy, Event, Instant, Job, KemJobs,
-    KeyFetch, Output, Path, RecvMeta, RetryPolicy, SecretKey, Side, StreamOptions,
+    Accept, AcceptPolicy, ClientConfig, Config, ConnId, DropReason, Event, Instant, Job, KemJobs, KeyFetch,
+    RetryPolicy, SecretKey, Side, StreamOptions,
 };
+use support::bare::{Bare, address, retried};
 use support::hostile::{Hello, Hostile};
 use support::{MS, Pair, SECOND, bounds, pinned, server_config, server_key};
 
@@ -40,57 +41,6 @@ fn connected(pair: &mut Pair, trust: &ClientConfig) -> (ConnId, Instant) {
     });
     assert!(up.is_some(), "no connection");
     (conn, pair.sim.now())
-}
-
-/// A server without a network around it.
-struct Bare {
-    endpoint: Endpoint,
-    now: Instant,
-}
-
-impl Bare {
-    fn new(config: jsp_proto::ConfigBuilder) -> Self {
-        let config = Arc::new(config.build().expect("valid"));
-        Self { endpoint: Endpoint::new(config, Entropy::new([5; 32])), now: Instant::ZERO + SECOND }
-    }
-
-    /// Hands datagrams in as from this address and gives what comes out.
-    fn hear(&mut self, from: SocketAddr, datagrams: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        for datagram in datagrams {
-            let meta = RecvMeta::single(Path::to(from));
-            self.endpoint.handle_datagram(self.now, meta, &mut datagram.clone());
-        }
-        self.drain()
-    }
-
-    fn drain(&mut self) -> Vec<Vec<u8>> {
-        let mut buffer = vec![0; 1500];
-        let mut sent = Vec::new();
-        loop {
-            match self.endpoint.poll(self.now, &mut buffer) {
-                Output::Transmit(transmit) => sent.push(transmit.payload.to_vec()),
-                Output::Idle { .. } => return sent,
-                _ => {}
-            }
-        }
-    }
-
-    fn started(&self) -> u64 {
-        self.endpoint.stats().handshakes_started
-    }
-}
-
-fn address(host: u8, port: u16) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, host], port))
-}
-
-/// The hello that follows a RETRY.
-fn retried(hello: Hello, retry: &[u8]) -> Hello {
-    let mut retry = retry.to_vec();
-    let (ty, scid, token) = hello.open(&mut retry).expect("sealed for this client");
-    assert_eq!(ty, LongType::Retry);
-    let (odcid, token) = (hello.dcid, token.to_vec());
-    hello.again(odcid, scid, &token)
 }
 
 #[test]

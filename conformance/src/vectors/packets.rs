@@ -117,7 +117,10 @@ pub(super) fn check_new_token(file: &Map<String, Value>, inputs: Option<&Inputs>
         if let Ok(plain) = section.given_array::<20>("plain") {
             let (issued, mut ip) = (u32::from_be_bytes([plain[0], plain[1], plain[2], plain[3]]), [0; 16]);
             ip.copy_from_slice(&plain[4..]);
-            section.compare("token", &inputs.token_key.new_token(inputs.new_token_nonce, issued, canonical(ip)));
+            section.compare(
+                "token",
+                &inputs.token_key.new_token_key().seal(inputs.new_token_nonce, issued, canonical(ip)),
+            );
         }
     }
     section.finish(NEW_TOKEN);

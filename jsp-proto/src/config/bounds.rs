@@ -16,6 +16,9 @@
 //! | [`Bounds::half_open_per_prefix`] | 64 | token-less first fragment is answered by RETRY |
 //! | [`HALF_OPEN_LIFETIME`] | 5 s | connection freed |
 //! | [`Bounds::kem_jobs_per_second`], burst | 1000, 200 | completion left out; the client's resend tries again |
+//! | tokens for later connections: age and use | [`ConfigBuilder::token_lifetime`](super::ConfigBuilder::token_lifetime), once; remembered in 2 MiB | counts as no token |
+//! | retry tokens: age | 10 s, and 2 s ahead | answered by RETRY |
+//! | [`TOKENS_KEPT`] | 4 per connection of a client; the `driver` keeps 4 per server of 64 servers, 64 bytes each | oldest dropped |
 //! | [`Bounds::kem_queue`] | 256 | completion left out |
 //! | [`Bounds::tombstones`], [`TOMBSTONE_LIFETIME`] | 8192, 5 s | oldest forgotten |
 //! | [`Bounds::retries_per_second`], burst | 20,000, 20,000 | RETRY left out |
@@ -107,6 +110,8 @@ pub const AMPLIFICATION: u64 = 3;
 pub const UNCONFIRMED_DATAGRAMS: u64 = 10;
 /// Server answers whose inner seal fails before a client ignores answers until its next probe timeout.
 pub const FORGED_INNER: u32 = 8;
+/// Address tokens that a client keeps of one server.
+pub const TOKENS_KEPT: usize = 4;
 /// 1-RTT datagrams a client keeps while it waits for the server's answer.
 pub const EARLY_DATAGRAMS: usize = 4;
 /// Failed packet openings over the life of a connection (RFC 9001 section 6.6).

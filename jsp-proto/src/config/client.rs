@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::crypto::token::MAX_TOKEN;
 use crate::crypto::{KeyId, PublicKey, SecretKey};
 
 /// Whom a client believes to be the right server (specification section 1.3).
@@ -40,6 +41,7 @@ pub struct ClientConfig {
     pub(crate) identity_inline: bool,
     pub(crate) psk: Option<Psk>,
     pub(crate) app_token: Box<[u8]>,
+    pub(crate) token: Box<[u8]>,
     pub(crate) protocols: Vec<Box<[u8]>>,
     pub(crate) handshake_timeout: Option<Duration>,
 }
@@ -106,6 +108,16 @@ impl ClientConfig {
         self
     }
 
+    /// An address token of an earlier connection to the server, at most 64 bytes:
+    /// [`Conn::take_token`](crate::Conn::take_token). With it a busy server lets the client in after one round trip, if
+    /// the client's IP address is the same. It is good for one connection: whoever sees a token twice knows that both
+    /// come from one client, and the server takes it for none. Only with a [pinned](Self::pinned) key; to fetch a key
+    /// proves the address as well. The handles of `driver` keep and use tokens by themselves.
+    pub fn token(mut self, token: &[u8]) -> Self {
+        self.token = Box::from(token);
+        self
+    }
+
     /// The application protocols this client speaks, best first. Default: `jsp`.
     pub fn protocols(mut self, protocols: &[&[u8]]) -> Self {
         self.protocols = protocols.iter().map(|name| Box::from(*name)).collect();
@@ -133,6 +145,9 @@ impl ClientConfig {
         }
         if self.app_token.len() > 512 {
             return Err(ClientConfigError { rule: "an application token has at most 512 bytes" });
+        }
+        if self.token.len() > MAX_TOKEN {
+            return Err(ClientConfigError { rule: "an address token has at most 64 bytes" });
         }
         if super::check_protocols(&self.protocols).is_err() {
             return Err(ClientConfigError { rule: "protocol names have 1 to 255 bytes, 512 together" });

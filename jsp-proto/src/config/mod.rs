@@ -15,6 +15,7 @@ mod policy;
 mod profile;
 mod rate;
 mod shard;
+mod tokens;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -32,6 +33,7 @@ pub use policy::{Compression, Fec, Network};
 pub(crate) use policy::{Policy, Wish};
 pub(crate) use rate::{Rate, Rates};
 pub use shard::Shard;
+pub(crate) use tokens::Tokens;
 
 use crate::crypto::SecretKey;
 
@@ -199,7 +201,7 @@ pub struct Config {
     pub(crate) protocols: Vec<Box<[u8]>>,
     pub(crate) kem_jobs: KemJobs,
     pub(crate) unix_time_at_origin: u64,
-    pub(crate) token_key: Option<[u8; 32]>,
+    pub(crate) tokens: Tokens,
     pub(crate) reset_key: Option<[u8; 32]>,
     pub(crate) shard: Option<Shard>,
     pub(crate) address_filter: AddressFilter,
@@ -220,7 +222,7 @@ impl Default for Config {
             protocols: Vec::new(),
             kem_jobs: KemJobs::default(),
             unix_time_at_origin: 0,
-            token_key: None,
+            tokens: Tokens::default(),
             reset_key: None,
             shard: None,
             load_balancing: None,
@@ -459,13 +461,6 @@ impl ConfigBuilder {
         self
     }
 
-    /// The key of address tokens, 32 uniformly random bytes, for servers behind one address that must accept each
-    /// other's tokens. Default: drawn from the endpoint's entropy.
-    pub fn token_key(mut self, key: [u8; 32]) -> Self {
-        self.config.token_key = Some(key);
-        self
-    }
-
     /// The key of stateless-reset tokens, 32 uniformly random bytes, for a server that wants to be recognised after a
     /// restart: its clients then learn at once that it has lost their connections
     /// ([`ConnectionError::Reset`](crate::ConnectionError::Reset)). It is a secret: whoever has it can end connections.
@@ -478,7 +473,7 @@ impl ConfigBuilder {
     }
 
     /// Makes the endpoint one of several behind one address. The shards must share their
-    /// [`token_key`](Self::token_key) too. `driver::shards` sets all of this. Default: none, the endpoint has its
+    /// [`token_secret`](Self::token_secret) or [`token_key`](Self::token_key) too. `driver::shards` sets all of this. Default: none, the endpoint has its
     /// address for itself.
     pub fn shard(mut self, shard: Shard) -> Self {
         self.config.shard = Some(shard);
@@ -527,6 +522,7 @@ impl ConfigBuilder {
             "client_auth needs AcceptPolicy::Ask: the program must say which client keys it knows",
         )?;
         check_protocols(&self.config.protocols)?;
+        self.config.tokens.check()?;
         self.config.check_cids()?;
         Ok(self.config)
     }
@@ -576,6 +572,8 @@ mod tests {
         assert!(Config::builder().max_streams(3).build().is_err());
         assert!(Config::builder().client_auth(ClientAuth::Required).build().is_err());
         assert!(Config::builder().protocols(&[b""]).build().is_err());
+        assert!(Config::builder().token_rotation(Duration::from_secs(59)).build().is_err());
+        assert!(Config::builder().token_lifetime(Duration::ZERO).build().is_err());
         for (index, count) in [(0, 0), (1, 1), (4, 4), (0, 257)] {
             let error = Config::builder().shard(Shard::new(index, count, [0; 16])).build().expect_err("no such shard");
             assert!(alloc::format!("{error}").contains("shard"));

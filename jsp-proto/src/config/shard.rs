@@ -15,7 +15,7 @@ const RANDOM: usize = CORE_LEN - 2;
 
 /// Which of several endpoints behind one address this one is: each has its own socket and state machine, and nothing
 /// in common with the others but this key and, so that each accepts the address tokens of all, the
-/// [`token_key`](super::ConfigBuilder::token_key) with the
+/// [`token_secret`](super::ConfigBuilder::token_secret) or [`token_key`](super::ConfigBuilder::token_key) with the
 /// [`unix_time_at_origin`](super::ConfigBuilder::unix_time_at_origin).
 ///
 /// The shard's number is part of the connection ids it issues. A datagram of a connection that the system gave to

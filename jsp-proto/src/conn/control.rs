@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 
+use super::token::Tokens;
 use crate::error::{TransportError, Violation};
 use crate::wire::Side;
 use crate::wire::cursor::Writer;
@@ -13,6 +14,8 @@ use crate::wire::frame::Frame;
 pub(crate) enum ControlRecord {
     Params,
     HandshakeDone,
+    /// The token with this number.
+    Token(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,7 @@ pub(crate) struct Control {
     handshake_done: Slot,
     params_received: bool,
     ping: bool,
+    pub(super) tokens: Tokens,
 }
 
 /// What a received control frame means to the connection.
@@ -54,6 +58,8 @@ pub(crate) enum ControlEvent<'a> {
     Params(&'a [u8]),
     /// The server considers the handshake complete.
     Confirmed,
+    /// An address token for a later connection.
+    Token(&'a [u8]),
     /// Nothing to do.
     None,
 }
@@ -69,7 +75,15 @@ impl Control {
     }
 
     fn new(side: Side, params_bytes: Box<[u8]>, params: Slot) -> Self {
-        Self { side, params_bytes, params, handshake_done: Slot::Idle, params_received: false, ping: false }
+        Self {
+            side,
+            params_bytes,
+            params,
+            handshake_done: Slot::Idle,
+            params_received: false,
+            ping: false,
+            tokens: Tokens::default(),
+        }
     }
 
     pub(crate) fn send_handshake_done(&mut self) {
@@ -82,7 +96,7 @@ impl Control {
     }
 
     pub(crate) fn wants_to_send(&self) -> bool {
-        self.params == Slot::Pending || self.handshake_done == Slot::Pending || self.ping
+        self.params == Slot::Pending || self.handshake_done == Slot::Pending || self.ping || self.tokens.wants_to_send()
     }
 
     /// Writes what is pending and fits. Returns whether anything was written.
@@ -96,6 +110,9 @@ impl Control {
             self.handshake_done = Slot::InFlight;
             sink(ControlRecord::HandshakeDone);
         }
+        if let Some(number) = self.tokens.write(w) {
+            sink(ControlRecord::Token(number));
+        }
         // Any other frame of this packet that is acknowledged does the PING's work.
         if self.ping && (w.position() != before || Frame::Ping.encode(w).is_ok()) {
             self.ping = false;
@@ -103,22 +120,20 @@ impl Control {
         w.position() != before
     }
 
-    fn slot(&mut self, record: ControlRecord) -> &mut Slot {
-        match record {
-            ControlRecord::Params => &mut self.params,
-            ControlRecord::HandshakeDone => &mut self.handshake_done,
-        }
-    }
-
     pub(crate) fn on_acked(&mut self, record: ControlRecord) {
-        *self.slot(record) = Slot::Done;
-        if record == ControlRecord::Params {
-            self.params_bytes = Box::default();
+        match record {
+            ControlRecord::Params => (self.params, self.params_bytes) = (Slot::Done, Box::default()),
+            ControlRecord::HandshakeDone => self.handshake_done = Slot::Done,
+            ControlRecord::Token(number) => self.tokens.on_acked(number),
         }
     }
 
     pub(crate) fn on_lost(&mut self, record: ControlRecord) {
-        self.slot(record).on_lost();
+        match record {
+            ControlRecord::Params => self.params.on_lost(),
+            ControlRecord::HandshakeDone => self.handshake_done.on_lost(),
+            ControlRecord::Token(number) => self.tokens.on_lost(number),
+        }
     }
 
     /// Takes a frame of this part. Only a server sends them, and its parameters only once.
@@ -132,7 +147,8 @@ impl Control {
                 Ok(ControlEvent::Params(bytes))
             }
             Frame::HandshakeDone => Ok(ControlEvent::Confirmed),
-            // A repetition of the parameters is a retransmission; address tokens are not kept.
+            Frame::NewToken(token) => Ok(ControlEvent::Token(token)),
+            // A repetition of the parameters is a retransmission.
             _ => Ok(ControlEvent::None),
         }
     }

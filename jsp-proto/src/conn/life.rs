@@ -91,6 +91,7 @@ impl Connection {
         }
         self.events.push_back(Event::HandshakeConfirmed);
         self.control.send_handshake_done();
+        self.request_token();
     }
 
     /// Client: the server has sent HANDSHAKE_DONE or acknowledged a 1-RTT packet.

@@ -203,6 +203,9 @@ impl Connection {
         let path = self.paths.in_use().path;
         self.trace.note(|| Observation::PathValidated(path));
         let before = self.paths.drop_fallback();
+        if before.as_ref().is_some_and(|before| before.path.remote.ip() != path.remote.ip()) {
+            self.request_token();
+        }
         self.release_cid(now, before);
         self.tell_once(Event::PathChanged);
     }

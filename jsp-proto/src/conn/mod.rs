@@ -27,6 +27,7 @@ mod seal;
 mod secure;
 #[cfg(test)]
 mod tests;
+mod token;
 mod trace;
 mod tx;
 

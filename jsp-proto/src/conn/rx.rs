@@ -344,6 +344,10 @@ impl Connection {
                 self.confirm_as_client();
                 Ok(())
             }
+            ControlEvent::Token(token) => {
+                self.on_token(token);
+                Ok(())
+            }
             ControlEvent::None => Ok(()),
         }
     }
@@ -367,6 +371,7 @@ impl Connection {
         if self.confirmed {
             self.events.push_back(Event::HandshakeConfirmed);
         }
+        self.tell_tokens();
         Ok(())
     }
 }

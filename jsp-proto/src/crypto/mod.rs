@@ -54,8 +54,6 @@ pub mod initial;
 pub mod kdf;
 pub mod kem;
 pub mod key_id;
-// Nobody hands such tokens out yet; the vectors and the conformance checks hold their format.
-#[cfg(any(test, feature = "internals"))]
 mod new_token;
 pub mod packet;
 pub mod replay;

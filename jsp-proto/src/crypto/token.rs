@@ -7,7 +7,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use super::kdf::{Prk, expand};
 use super::kem::{InvalidKey, PUBLIC_KEY_LEN, PublicKey};
+pub use super::new_token::{NewToken, NewTokenKey};
 use super::transcript::lp8;
 
 /// Longest token that a server hands out (specification section 13, item 10).
@@ -20,10 +22,13 @@ pub const CLOCK_SKEW: u32 = 2;
 pub const MAX_ENDORSEMENT: usize = 1024;
 
 const RETRY: u8 = 1;
+const NEW: u8 = 2;
 
 secrets! {
     /// Makes and checks address tokens (K_tok). Servers behind one address share it.
     TokenKey;
+    /// Gives each period its [`TokenKey`]. Whoever shares it has the same keys at the same time.
+    TokenSecret;
     /// Makes stateless reset tokens (K_reset).
     ResetKey;
 }
@@ -126,9 +131,13 @@ impl TokenKey {
             return None;
         }
         let issued = u32::from_be_bytes([i0, i1, i2, i3]);
+        // Cheaper than the check of the key, and no secret.
+        if !in_time(issued, now, RETRY_LIFETIME) {
+            return None;
+        }
         let expected = self.retry_mac(issued, odcid, dcid, address);
         let genuine: bool = expected.ct_eq(mac).into();
-        (genuine && in_time(issued, now, RETRY_LIFETIME)).then_some(odcid)
+        genuine.then_some(odcid)
     }
 }
 
@@ -136,6 +145,20 @@ impl TokenKey {
 /// (specification section 13, item 2).
 pub fn is_retry_token(token: &[u8]) -> bool {
     token.first() == Some(&RETRY)
+}
+
+/// Whether `token` says that it is of type 02.
+pub fn is_new_token(token: &[u8]) -> bool {
+    token.first() == Some(&NEW)
+}
+
+impl TokenSecret {
+    /// The key of period `number`. It tells nothing of the keys of other periods.
+    pub fn key(&self, number: u64) -> TokenKey {
+        let mut key = TokenKey::new([0; 32]);
+        expand(&Prk::new(*self.as_bytes()), "token key", &number.to_be_bytes(), &mut key.0);
+        key
+    }
 }
 
 impl ResetKey {

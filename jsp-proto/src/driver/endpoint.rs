@@ -53,6 +53,9 @@ impl Endpoint {
 
     /// Begins to connect. The attempt runs from now on; drop the result to give it up.
     ///
+    /// Address tokens that servers send are kept by the endpoint, four for each of 64 servers, and used for the next
+    /// connection to the same pinned key and address.
+    ///
     /// # Errors
     /// [`ConnectError::Start`] when it cannot begin, for example without trust in a server that is not on the
     /// loopback address.
@@ -62,6 +65,8 @@ impl Endpoint {
                 return Err(ConnectionError::EndpointGone { reason: reason.clone() }.into());
             }
             let path = Path { local: None, remote };
+            let equipped = state.tokens.equip(remote, client);
+            let client = equipped.as_ref().unwrap_or(client);
             let id = state.endpoint.connect(now, path, client).map_err(ConnectError::Start)?;
             state.hold(id);
             Ok(Connecting { conn: Arc::new(ConnRef::new(self.shared().clone(), id)) })
@@ -177,6 +182,12 @@ impl Endpoint {
         let observer = with_tracing(observer);
         // Dropped outside of the lock: it may flush a file.
         let _before = self.shared().lock().endpoint.replace_observer(observer);
+    }
+
+    /// Replaces the keys of address tokens; see [`Endpoint::set_token_keys`](crate::Endpoint::set_token_keys). Each shard
+    /// has its own.
+    pub fn set_token_keys(&self, current: [u8; 32], previous: Option<[u8; 32]>) {
+        self.shared().lock().endpoint.set_token_keys(current, previous);
     }
 
     /// The endpoint's counters, dropped datagrams by reason among them.

@@ -33,6 +33,7 @@ pub mod system;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod waiters;
 
 pub use bytes::{RecvStream, SendStream};
@@ -51,3 +52,4 @@ pub use reconnect::Reconnect;
 pub use shards::shards;
 pub use socket::{Datagrams, Outgoing, Reactor, Socket, Work};
 pub use task::{Driver, endpoint};
+pub use tokens::TokenStore;

@@ -30,7 +30,7 @@ const MAILBOX_BYTES: usize = 2 << 20;
 ///
 /// Each connection lives at the shard where its first datagram arrived, for the bounds of `config` and for
 /// [`Endpoint::accept`] alike: accept at all of them. Its later datagrams are brought there from wherever the system
-/// delivers them. The key of the shards, and the keys of tokens unless `config` has them, are drawn from `entropy`
+/// delivers them. The key of the shards, and the secrets of tokens unless `config` has them, are drawn from `entropy`
 /// and the same for all; a [`shard`](crate::ConfigBuilder::shard) in `config` is replaced.
 ///
 /// # Errors
@@ -43,7 +43,7 @@ pub fn shards<R: Reactor>(
     let count = u16::try_from(sockets.len()).ok().filter(|count| *count <= Shard::MAX).ok_or_else(too_many_shards)?;
     let mut rng = Drbg::new(&entropy);
     let key = rng.array();
-    config.token_key.get_or_insert_with(|| rng.array());
+    config.tokens.secret.get_or_insert_with(|| rng.array());
     // One key for all of them: a token is made from an id, and the id says which shard makes it.
     config.reset_key.get_or_insert_with(|| rng.array());
     let clock = Clock::new();

@@ -10,6 +10,7 @@ use std::vec::Vec;
 
 use super::clock::Clock;
 use super::logging;
+use super::tokens::TokenStore;
 use super::waiters::{Waiter, Waiters};
 use crate::{AppCode, Conn, ConnId, ConnStats, ConnectionError, Endpoint, Event, IncomingId, Instant, MessageId};
 use crate::{Outcome, PublicKey, Side, StreamId};
@@ -109,6 +110,7 @@ pub(super) struct State {
     /// What the socket is bound to.
     pub(super) local: SocketAddr,
     pub(super) slots: HashMap<ConnId, Slot>,
+    pub(super) tokens: TokenStore,
     /// The driver while it sleeps.
     pub(super) driver: Option<Waker>,
     /// Server connections that nobody has accepted yet, and clients that ask to be let in.
@@ -134,6 +136,7 @@ impl State {
             endpoint,
             local,
             slots: HashMap::new(),
+            tokens: TokenStore::default(),
             driver: None,
             arrived: VecDeque::new(),
             asking: VecDeque::new(),
@@ -270,6 +273,7 @@ impl State {
                 slot.offered = conn.and_then(|conn| conn.offered_key().cloned());
                 slot.changed.wake(wake);
             }
+            Event::NewToken => self.tokens.collect(self.endpoint.conn(now, id)),
             Event::Closed => self.on_closed(now, id, wake, late),
             Event::StreamOpened(stream) => {
                 slot.opened.push_back(stream);

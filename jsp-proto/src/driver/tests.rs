@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::vec::Vec;
 
 use super::{Connection, Datagrams, Driver, Endpoint, Outgoing, Reactor, Socket, Stream, endpoint};
-use crate::{AppCode, ClientConfig, Config, ConnectionError, Ecn, Entropy, SecretKey};
+use crate::{AppCode, ClientConfig, Config, ConnectionError, Ecn, Entropy, RetryPolicy, SecretKey};
 
 /// One of the two ends of a cable.
 struct Plug {
@@ -95,8 +95,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(RetryPolicy::Adaptive)
+    }
+
+    fn with(retry: RetryPolicy) -> Self {
         let cable = Rc::new(RefCell::new(Cable { segments: 16, ..Cable::default() }));
-        let server = Config::builder().server_key(SecretKey::from_seed([1; 32])).build().expect("valid");
+        let server = Config::builder().server_key(SecretKey::from_seed([1; 32])).retry(retry).build().expect("valid");
         let plug = |port| Plug { address: address(port), cable: cable.clone() };
         let (a, a_driver) = endpoint(server, Entropy::new([1; 32]), address(1), plug(1));
         let (b, b_driver) = endpoint(Config::default(), Entropy::new([2; 32]), address(2), plug(2));
@@ -140,6 +144,17 @@ impl World {
             recv.read_to_end(1 << 20).await.expect("the end")
         });
         assert!(received == sent);
+    }
+}
+
+#[test]
+fn the_second_connection_to_a_server_brings_the_token_of_the_first() {
+    let mut world = World::with(RetryPolicy::Always);
+    for visit in 1..=3 {
+        // To receive something is to have received the token, which was sent before.
+        world.transfer();
+        let stats = world.endpoints[0].stats();
+        assert_eq!((stats.retries_sent, stats.tokens_accepted), (1, visit), "only the first had to prove its address");
     }
 }
 

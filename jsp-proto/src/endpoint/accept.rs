@@ -10,7 +10,7 @@ use super::attempt::{Attempt, AttemptKey, MAX_FAILURES, Room, Stage};
 use super::demux::Fate;
 use super::job::{Done, Job, JobDone, Ticket, Work};
 use super::prefix::Prefix;
-use super::stateless::Token;
+use super::tokens::Token;
 use crate::config::{KemJobs, RetryPolicy};
 use crate::conn::Path;
 use crate::conn::handshake::assembly::Assembly;
@@ -62,7 +62,7 @@ impl Endpoint {
     ) -> Checked<Fate> {
         let key = AttemptKey { remote: path.remote, dcid: header.dcid };
         let attempt = self.attempts.get(&key);
-        let mut odcid = header.dcid;
+        let (mut odcid, mut nonce) = (header.dcid, None);
         let mut validated = attempt.is_some_and(|attempt| attempt.validated);
         let waits = attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Assembling(_)));
         // Without a token it would wait in vain for its other fragments to be opened.
@@ -71,7 +71,8 @@ impl Endpoint {
         let known = attempt.is_some() && !stuck;
         if !known {
             match self.check_token(now, path, header) {
-                Token::Valid(proven) => (odcid, validated) = (proven, true),
+                Token::Retried(proven) => (odcid, validated) = (proven, true),
+                Token::Earlier(number) => (nonce, validated) = (Some(number), true),
                 Token::None if self.takes_strangers(now) => {}
                 Token::None | Token::Stale => return self.retry(now, path, header, datagram),
             }
@@ -88,7 +89,9 @@ impl Endpoint {
                 Room::Prefix if header.index == 0 => return self.send_retry(now, path, header),
                 Room::Prefix | Room::No => return Err(DropReason::HandshakeLimit),
             }
-            if !validated {
+            if validated {
+                self.stats.tokens_accepted += 1;
+            } else {
                 // One for each attempt, and only now that its seal has opened: what anybody can make up costs no credit.
                 self.budgets.tokenless.take(now);
             }
@@ -97,6 +100,7 @@ impl Endpoint {
                 scid: header.scid,
                 odcid,
                 validated,
+                nonce,
                 stage: Stage::Assembling(None),
                 stamp: 0,
                 received: 0,
@@ -194,6 +198,9 @@ impl Endpoint {
         let (odcid, dcid, scid) = (attempt.odcid, key.dcid, attempt.scid);
         let Some(server_key) = self.config.server_key.clone() else { return Err(DropReason::Unexpected) };
         let stamp = self.attempts.advance(now, &key, Stage::Opening);
+        if let Some(nonce) = self.attempts.take_nonce(&key) {
+            self.use_token(now, &nonce);
+        }
         self.stats.handshakes_started += 1;
         let ticket = Ticket { attempt: key, stamp };
         self.enqueue(now, ticket, Work::Open { key: server_key, odcid, dcid, scid, message });

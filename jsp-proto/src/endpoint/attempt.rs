@@ -68,6 +68,8 @@ pub(super) struct Attempt {
     pub(super) odcid: Cid,
     /// The client's address is proven by a token.
     pub(super) validated: bool,
+    /// The number of that token if it has to be used up, until it is.
+    pub(super) nonce: Option<[u8; 12]>,
     pub(super) stage: Stage,
     /// Changes with every stage, so that late results and timers find out that they are late.
     pub(super) stamp: u64,
@@ -113,6 +115,8 @@ pub(super) struct Attempts {
     unvalidated: PerPrefix,
     /// All that `unvalidated` counts.
     unvalidated_total: usize,
+    /// Of tokens that attempts hold and have not used up.
+    nonces: Map<[u8; 12], ()>,
     stamp: u64,
     over: usize,
 }
@@ -135,6 +139,7 @@ impl Attempts {
             pending: 0,
             unvalidated: PerPrefix::new(hash),
             unvalidated_total: 0,
+            nonces: Map::with_hasher(hash),
             stamp: 0,
             over: 0,
         }
@@ -156,6 +161,18 @@ impl Attempts {
     /// Attempts from addresses without proof that are on their way to become connections.
     pub(super) fn unvalidated(&self) -> usize {
         self.unvalidated_total
+    }
+
+    /// Whether an attempt holds the token with this number.
+    pub(super) fn holds(&self, nonce: &[u8; 12]) -> bool {
+        self.nonces.contains_key(nonce)
+    }
+
+    /// An attempt uses up the token that it holds.
+    pub(super) fn take_nonce(&mut self, key: &AttemptKey) -> Option<[u8; 12]> {
+        let nonce = self.map.get_mut(key)?.nonce.take()?;
+        self.nonces.remove(&nonce);
+        Some(nonce)
     }
 
     /// Attempts that are neither over nor connections.
@@ -207,6 +224,9 @@ impl Attempts {
         if !attempt.validated {
             self.unvalidated.add(Prefix::of(key.remote));
             self.unvalidated_total += 1;
+        }
+        if let Some(nonce) = attempt.nonce {
+            self.nonces.insert(nonce, ());
         }
         self.map.insert(key, attempt);
         self.restamp(&key, now + REASSEMBLY_LIFETIME);
@@ -260,6 +280,9 @@ impl Attempts {
             }
             if attempt.is_pending() {
                 self.uncount(key.remote, attempt.validated);
+            }
+            if let Some(nonce) = attempt.nonce {
+                self.nonces.remove(&nonce);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A connection as the program sees it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -130,6 +131,15 @@ impl<'e> Conn<'e> {
     /// Ends the attempt with [`ConnectionError::KeyRejected`]. Does nothing without an offered key.
     pub fn reject_key(&mut self) {
         self.change((), Connection::reject_key);
+    }
+
+    // ---- tokens
+
+    /// Client: takes the newest address token of the server, for [`ClientConfig::token`](crate::ClientConfig::token) of
+    /// a later connection to the same key and address. `None` if there is none (any more). The newest four are kept, as
+    /// long as the connection is.
+    pub fn take_token(&mut self) -> Option<Box<[u8]>> {
+        self.connection_mut()?.take_token()
     }
 
     // ---- streams

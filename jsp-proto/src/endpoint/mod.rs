@@ -21,6 +21,9 @@ mod reset;
 mod stateless;
 #[cfg(test)]
 mod tests;
+mod token_keys;
+mod tokens;
+mod used;
 mod versions;
 
 use alloc::boxed::Box;
@@ -42,10 +45,12 @@ use deadlines::Deadlines;
 use prefix::{HalfOpen, PerPrefix, Prefix};
 use repairs::Repairs;
 use reset::Resets;
+use token_keys::TokenKeys;
+use used::UsedTokens;
 
 use crate::config::{ClientConfig, Config, Fec};
 use crate::conn::{ConnectError, Connection, Path, Sent, Wake};
-use crate::crypto::token::{ResetKey, TokenKey};
+use crate::crypto::token::ResetKey;
 use crate::ecn::Ecn;
 use crate::entropy::{Drbg, Entropy};
 use crate::error::AppCode;
@@ -200,7 +205,8 @@ pub struct Endpoint {
     /// One reference, and one more for each job that is waiting or handed out.
     jobs_under_way: Arc<()>,
     answers: VecDeque<(Path, Vec<u8>)>,
-    token_key: TokenKey,
+    token_keys: TokenKeys,
+    used_tokens: UsedTokens,
     reset_key: ResetKey,
     resets: Resets,
     budgets: Budgets,
@@ -251,7 +257,8 @@ impl Endpoint {
             jobs: VecDeque::new(),
             jobs_under_way: Arc::new(()),
             answers: VecDeque::new(),
-            token_key: TokenKey::new(config.token_key.unwrap_or_else(|| rng.array())),
+            token_keys: TokenKeys::new(&config.tokens, config.unix_time_at_origin, &mut rng),
+            used_tokens: UsedTokens::new(config.tokens.lifetime_seconds()),
             reset_key: ResetKey::new(config.reset_key.unwrap_or_else(|| rng.array())),
             resets: Resets::new(bounds, hash),
             budgets: Budgets::new(bounds, hash),
@@ -436,6 +443,7 @@ impl Endpoint {
         self.queue(key);
         self.account_memory(key);
         self.queue_repair(key);
+        self.issue_token(key);
     }
 
     /// Gives a connection its turn in one of the next polls.

@@ -9,7 +9,7 @@ use super::prefix::Prefix;
 use crate::config::KeyFetch;
 use crate::conn::Path;
 use crate::crypto::initial::{Layout, build_flight, build_retry};
-use crate::crypto::token::{KeyInfo, is_retry_token};
+use crate::crypto::token::KeyInfo;
 use crate::crypto::{InitialKeys, KeyId};
 use crate::stats::DropReason;
 use crate::time::Instant;
@@ -23,19 +23,6 @@ impl Endpoint {
             self.answers.push_back((path, datagram));
         }
         room
-    }
-
-    /// Seconds of wall time, which tokens carry.
-    fn seconds(&self, now: Instant) -> u32 {
-        (self.config.unix_time_at_origin + now.as_nanos() / 1_000_000_000) as u32
-    }
-
-    pub(super) fn check_token(&self, now: Instant, path: Path, header: &LongHeader<'_>) -> Token {
-        if header.token.is_empty() || !is_retry_token(header.token) {
-            return Token::None;
-        }
-        let proven = self.token_key.verify_retry(header.token, header.dcid.as_slice(), path.remote, self.seconds(now));
-        proven.and_then(Cid::new).map_or(Token::Stale, Token::Valid)
     }
 
     /// Opens a fragment in place under the server's key id; false if it was sealed under another. For an address that
@@ -91,7 +78,7 @@ impl Endpoint {
         if !self.budgets.retries.take(now) {
             return Err(DropReason::AnswerLimit);
         }
-        let key = self.config.server_key.as_ref().ok_or(DropReason::Unexpected)?;
+        let key = self.config.server_key.clone().ok_or(DropReason::Unexpected)?;
         let (rscid, token) = self.mint(now, path, header).ok_or(DropReason::Malformed)?;
         let ty = LongType::Retry;
         let seal = InitialKeys::new(&key.public().key_id(), header.dcid.as_slice()).server(ty, rscid.as_slice());
@@ -102,16 +89,6 @@ impl Endpoint {
         }
         self.stats.retries_sent += 1;
         Ok(Fate::Replied)
-    }
-
-    /// The token for a client and the connection id it is bound to: the same for the same client, packet and second.
-    fn mint(&self, now: Instant, path: Path, header: &LongHeader<'_>) -> Option<(Cid, Vec<u8>)> {
-        let (issued, odcid) = (self.seconds(now), header.dcid.as_slice());
-        let rscid = self.token_key.retry_cid(issued, odcid, path.remote);
-        // A load balancer has to bring what is sent to this id to a server that knows the key of the token.
-        let rscid = self.config.cid_of(*rscid.first_chunk()?);
-        let token = self.token_key.retry_token(issued, odcid, rscid.as_slice(), path.remote)?;
-        Some((rscid, token.as_bytes().to_vec()))
     }
 
     pub(super) fn on_key_request(
@@ -148,7 +125,7 @@ impl Endpoint {
         if !self.budgets.take_key_info(now, Prefix::of(path.remote)) {
             return Err(DropReason::AnswerLimit);
         }
-        let key = self.config.server_key.as_ref().ok_or(DropReason::Unexpected)?;
+        let key = self.config.server_key.clone().ok_or(DropReason::Unexpected)?;
         let (rscid, token) = self.mint(now, path, header).ok_or(DropReason::Malformed)?;
         let info = KeyInfo { token: &token, key: key.public().clone(), endorsement: None };
         let message = info.encode().map_err(|_| DropReason::Malformed)?;
@@ -175,14 +152,4 @@ fn opens_under(key_id: &KeyId, header: &LongHeader<'_>, datagram: &mut [u8]) -> 
 /// The header of a server's flight; fragment numbers are filled in when it is cut.
 pub(super) fn reply(ty: LongType, dcid: Cid, scid: Cid) -> LongHeader<'static> {
     LongHeader { from: Side::Server, ty, count: 1, index: 0, dcid, scid, token: &[], payload_at: 0 }
-}
-
-/// What the token field of a first message is worth.
-pub(super) enum Token {
-    /// Nothing of this server's.
-    None,
-    /// A retry token that does not verify: the client expects an answer, but gets no work done for it.
-    Stale,
-    /// The address is proven, and this was the attempt's first connection id.
-    Valid(Cid),
 }

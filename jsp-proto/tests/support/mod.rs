@@ -1,6 +1,7 @@
 //! What the integration tests share: keys, and the usual pair of hosts.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "shared source of test programs that each use a part")]
 
+pub mod bare;
 pub mod coded;
 pub mod hostile;
 pub mod scene;

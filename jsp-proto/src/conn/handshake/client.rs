@@ -174,15 +174,15 @@ impl ClientHandshake {
             deadline: now + timeout,
             timeout,
         };
-        this.start(dcid, rng)?;
+        this.start(dcid, &client.token, rng)?;
         Ok(this)
     }
 
-    fn start(&mut self, dcid: Cid, rng: &mut Drbg) -> Result<(), ConnectError> {
+    fn start(&mut self, dcid: Cid, token: &[u8], rng: &mut Drbg) -> Result<(), ConnectError> {
         match self.trust.clone() {
             Trust::Pinned(key) => {
                 self.kem = Some(self.encapsulate(&key, rng).ok_or(ConnectError::InvalidKey)?);
-                self.say_hello(dcid, dcid, &[]).ok_or(ConnectError::TooLarge)
+                self.say_hello(dcid, dcid, token).ok_or(ConnectError::TooLarge)
             }
             Trust::Fingerprint(ids) => {
                 let mut dcid = dcid;

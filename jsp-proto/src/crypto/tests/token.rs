@@ -82,16 +82,16 @@ fn retry_tokens_of_all_lengths() {
 #[test]
 fn new_token_of_the_vectors() {
     assert_eq!(to_hex(key().new_token_key().as_bytes()), vectors::NEW_TOKEN_KEY);
-    let token = key().new_token(hex_array(vectors::NEW_TOKEN_NONCE), ISSUED, address().ip());
+    let token = key().new_token_key().seal(hex_array(vectors::NEW_TOKEN_NONCE), ISSUED, address().ip());
     assert_eq!(to_hex(&token), vectors::NEW_TOKEN_TOKEN);
 }
 
 #[test]
 fn new_token_is_bound_to_ip_and_time() {
-    let token = key().new_token([5; 12], ISSUED, address().ip());
+    let token = key().new_token_key().seal([5; 12], ISSUED, address().ip());
     let accepts = |token: &[u8], ip: &str, now| {
         let ip: IpAddr = ip.parse().unwrap();
-        key().verify_new(token, ip, now, 86_400) == Some([5; 12])
+        key().new_token_key().open(token, ip, now, 86_400) == Some(NewToken { nonce: [5; 12], issued: ISSUED })
     };
     assert!(accepts(&token, "192.0.2.7", ISSUED + 86_400));
     assert!(!accepts(&token, "192.0.2.7", ISSUED + 86_401));
@@ -104,7 +104,7 @@ fn new_token_is_bound_to_ip_and_time() {
     }
     assert!(!accepts(&token[..48], "192.0.2.7", ISSUED));
     assert!(!accepts(b"", "192.0.2.7", ISSUED));
-    assert!(!is_retry_token(&token));
+    assert!(!is_retry_token(&token) && is_new_token(&token));
 }
 
 #[test]
