@@ -74,11 +74,14 @@
 // The server shows its key to everybody, as trust on first use needs.
 #define JSP_KEY_FETCH_OPEN 2
 
-// Handshakes take one round trip; bounds on half-open connections protect the server.
-#define JSP_RETRY_NEVER 0
+// Handshakes take one round trip while few clients of unproven addresses press; otherwise as `JSP_RETRY_ALWAYS`.
+#define JSP_RETRY_ADAPTIVE 0
 
 // Each new client proves its address first: one more round trip, no state for those who cannot.
 #define JSP_RETRY_ALWAYS 1
+
+// Handshakes take one round trip; bounds on half-open connections protect the server.
+#define JSP_RETRY_NEVER 2
 
 // Everybody that may authenticate is accepted.
 #define JSP_ACCEPT_AUTO 0
@@ -527,7 +530,7 @@ typedef struct JspConfig {
   uint64_t max_queue_age_ns;
   // Seconds of Unix time at `now_ns` 0, for the age of tokens. Servers set it.
   uint64_t unix_time_at_origin;
-  // The key of address tokens, 32 bytes, shared by servers on one address; `NULL`: a random one.
+  // The key of address tokens, 32 bytes, shared by servers on one address; `NULL`: a random one, a new one each day.
   const uint8_t *token_key;
   // The key of stateless resets, 32 bytes, kept over restarts; `NULL`: a random one.
   const uint8_t *reset_key;
@@ -1437,7 +1440,8 @@ JspError jsp_endpoint_poll(struct JspEndpoint *endpoint,
                            struct JspPoll *poll);
 
 // Begins to connect to the server at `remote`. How that ends is an event: `JSP_EVENT_CONNECTED` or `JSP_EVENT_CLOSED`.
-// `client` may be `NULL` for a server on the loopback address. `*connection` names the connection from now on.
+// `client` may be `NULL` for a server on the loopback address. `*connection` names the connection from now on. An address
+// token of an earlier connection of the endpoint to the same pinned key and address is used, if there is one.
 //
 // Errors: `JSP_ERROR_TRUST_REQUIRED`, `JSP_ERROR_INVALID_KEY`, `JSP_ERROR_INVALID_KEY_ID`, `JSP_ERROR_TOO_LARGE`,
 // `JSP_ERROR_TOO_MANY_CONNECTIONS`, `JSP_ERROR_SHUTTING_DOWN`, `JSP_ERROR_INVALID_ARGUMENT`.

@@ -24,10 +24,12 @@ pub const JSP_KEY_FETCH_OFF: u32 = 1;
 /// The server shows its key to everybody, as trust on first use needs.
 pub const JSP_KEY_FETCH_OPEN: u32 = 2;
 
-/// Handshakes take one round trip; bounds on half-open connections protect the server.
-pub const JSP_RETRY_NEVER: u32 = 0;
+/// Handshakes take one round trip while few clients of unproven addresses press; otherwise as `JSP_RETRY_ALWAYS`.
+pub const JSP_RETRY_ADAPTIVE: u32 = 0;
 /// Each new client proves its address first: one more round trip, no state for those who cannot.
 pub const JSP_RETRY_ALWAYS: u32 = 1;
+/// Handshakes take one round trip; bounds on half-open connections protect the server.
+pub const JSP_RETRY_NEVER: u32 = 2;
 
 /// Everybody that may authenticate is accepted.
 pub const JSP_ACCEPT_AUTO: u32 = 0;
@@ -120,7 +122,7 @@ pub struct JspConfig {
     pub max_queue_age_ns: u64,
     /// Seconds of Unix time at `now_ns` 0, for the age of tokens. Servers set it.
     pub unix_time_at_origin: u64,
-    /// The key of address tokens, 32 bytes, shared by servers on one address; `NULL`: a random one.
+    /// The key of address tokens, 32 bytes, shared by servers on one address; `NULL`: a random one, a new one each day.
     pub token_key: *const u8,
     /// The key of stateless resets, 32 bytes, kept over restarts; `NULL`: a random one.
     pub reset_key: *const u8,
@@ -306,8 +308,9 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
             _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
         })
         .retry(match given.retry {
-            JSP_RETRY_NEVER => RetryPolicy::Never,
+            JSP_RETRY_ADAPTIVE => RetryPolicy::Adaptive,
             JSP_RETRY_ALWAYS => RetryPolicy::Always,
+            JSP_RETRY_NEVER => RetryPolicy::Never,
             _ => return Err(JSP_ERROR_INVALID_ARGUMENT),
         })
         .accept(match given.accept {

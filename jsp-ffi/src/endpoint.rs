@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use jsp_proto::driver::TokenStore;
 use jsp_proto::{AppCode, Config, ConnId, Ecn, Endpoint, Entropy, Instant, Path, RecvMeta};
 
 use crate::address::JspAddress;
@@ -25,12 +26,15 @@ pub(crate) struct Inner {
     pub(crate) proto: Endpoint,
     /// An event for which the last poll had no room.
     held: Option<JspEvent>,
+    /// Address tokens for later connections.
+    tokens: TokenStore,
 }
 
 impl JspEndpoint {
     /// For programs in Rust that hand an endpoint to code in C.
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        Self(Guarded::new(Inner { proto: Endpoint::new(Arc::new(config), Entropy::new(seed)), held: None }))
+        let proto = Endpoint::new(Arc::new(config), Entropy::new(seed));
+        Self(Guarded::new(Inner { proto, held: None, tokens: TokenStore::default() }))
     }
 
     /// Works with the state machine itself, between two calls of C.
@@ -44,6 +48,15 @@ impl JspEndpoint {
             Ok(())
         });
         result.ok_or(error)
+    }
+}
+
+impl Inner {
+    /// # Safety
+    /// As for [`fill`].
+    unsafe fn fill(&mut self, now: Instant, room: &mut JspPoll) -> Outcome {
+        // SAFETY: the caller's promise.
+        unsafe { fill(&mut self.proto, &mut self.held, &mut self.tokens, now, room) }
     }
 }
 
@@ -176,7 +189,7 @@ pub unsafe extern "C" fn jsp_endpoint_poll(endpoint: *mut JspEndpoint, now_ns: u
         // SAFETY: the caller's promise.
         let mut room = unsafe { read(poll) }?;
         // SAFETY: the caller's promise.
-        unsafe { fill(&mut endpoint.proto, &mut endpoint.held, Instant::from_nanos(now_ns), &mut room) }?;
+        unsafe { endpoint.fill(Instant::from_nanos(now_ns), &mut room) }?;
         // SAFETY: the caller's promise.
         unsafe { write(poll, &room) }
     };
@@ -185,7 +198,8 @@ pub unsafe extern "C" fn jsp_endpoint_poll(endpoint: *mut JspEndpoint, now_ns: u
 }
 
 /// Begins to connect to the server at `remote`. How that ends is an event: `JSP_EVENT_CONNECTED` or `JSP_EVENT_CLOSED`.
-/// `client` may be `NULL` for a server on the loopback address. `*connection` names the connection from now on.
+/// `client` may be `NULL` for a server on the loopback address. `*connection` names the connection from now on. An address
+/// token of an earlier connection of the endpoint to the same pinned key and address is used, if there is one.
 ///
 /// Errors: `JSP_ERROR_TRUST_REQUIRED`, `JSP_ERROR_INVALID_KEY`, `JSP_ERROR_INVALID_KEY_ID`, `JSP_ERROR_TOO_LARGE`,
 /// `JSP_ERROR_TOO_MANY_CONNECTIONS`, `JSP_ERROR_SHUTTING_DOWN`, `JSP_ERROR_INVALID_ARGUMENT`.
@@ -206,6 +220,7 @@ pub unsafe extern "C" fn jsp_endpoint_connect(
         let remote = unsafe { crate::memory::read_only(remote) }?.required()?;
         // SAFETY: the caller's promise.
         let client = unsafe { client_config(client) }?;
+        let client = endpoint.tokens.equip(remote, &client).unwrap_or(client);
         let connected = endpoint.proto.connect(Instant::from_nanos(now_ns), Path::to(remote), &client);
         let id: ConnId = connected.map_err(|error| of_connect(&error))?;
         // SAFETY: the caller's promise.

@@ -1,5 +1,6 @@
 //! What an endpoint gives out: datagrams to send and events, in batches.
 
+use jsp_proto::driver::TokenStore;
 use jsp_proto::{ConnId, Endpoint, Event, IncomingId, Instant, Outcome as Fate, Output};
 
 use crate::address::JspAddress;
@@ -169,13 +170,15 @@ fn incoming(id: IncomingId) -> JspEvent {
     JspEvent { kind: JSP_EVENT_INCOMING, connection: id.as_u64(), ..JspEvent::default() }
 }
 
-/// Fills the program's room. `held` is the event for which there was none.
+/// Fills the program's room. `held` is the event for which there was none. Address tokens that servers have sent are
+/// nothing to tell: they go to `tokens`.
 ///
 /// # Safety
 /// The pointers are as the fields say.
 pub(crate) unsafe fn fill(
     endpoint: &mut Endpoint,
     held: &mut Option<JspEvent>,
+    tokens: &mut TokenStore,
     now: Instant,
     room: &mut JspPoll,
 ) -> Outcome {
@@ -211,6 +214,7 @@ pub(crate) unsafe fn fill(
             return Ok(());
         }
         match endpoint.poll_batch(now, rest, room.max_segments.max(1) as usize) {
+            Output::Event(id, Event::NewToken) => tokens.collect(endpoint.conn(now, id)),
             Output::Event(id, what) => *held = Some(event(id, what)),
             Output::Incoming(id) => *held = Some(incoming(id)),
             Output::Transmit(transmit) => {

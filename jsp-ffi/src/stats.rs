@@ -229,6 +229,7 @@ const NAMES: &[&CStr] = &[
     c"key_phase",
     c"refused",
     c"closed",
+    c"seal_limit",
 ];
 
 /// One connection in numbers.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jsp_proto::driver::{BATCH, Clock, Pump, Step as Wants, state_machine, system};
+use jsp_proto::driver::{BATCH, Clock, Pump, Step as Wants, TokenStore, state_machine, system};
 use jsp_proto::{
     Accept, AppCode, ClientConfig, Config, Conn, ConnId, ConnectError, EndpointStats, Entropy, Incoming, IncomingGone,
     IncomingId, Job, JobDone, Path,
@@ -83,6 +83,8 @@ pub struct Endpoint {
     done: VecDeque<JobDone>,
     /// Events that came up while nobody asked for them.
     held: VecDeque<Event>,
+    /// Address tokens for later connections.
+    tokens: TokenStore,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +141,7 @@ impl Endpoint {
             sends: 0,
             done: VecDeque::new(),
             held: VecDeque::new(),
+            tokens: TokenStore::default(),
         })
     }
 
@@ -336,6 +339,10 @@ impl Endpoint {
     /// Asks the state machine what it wants, and sends that.
     fn poll(&mut self, now: jsp_proto::Instant, max_segments: usize) -> io::Result<Came> {
         match self.pump.step(&mut self.proto, now, max_segments) {
+            Wants::Event(id, jsp_proto::Event::NewToken) => {
+                self.tokens.collect(self.proto.conn(now, id));
+                return Ok(Came::Moved(0));
+            }
             Wants::Event(id, event) => return Ok(Came::Event(Event::Connection(id, event))),
             Wants::Incoming(id) => return Ok(Came::Event(Event::Incoming(id))),
             Wants::Idle { wake_at } => {
@@ -373,10 +380,15 @@ impl Endpoint {
     /// [`Connected`](jsp_proto::Event::Connected), or [`Closed`](jsp_proto::Event::Closed) with the reason in
     /// [`Conn::close_reason`].
     ///
+    /// Address tokens that servers send are kept by the endpoint, four for each of 64 servers, and used for the next
+    /// connection to the same pinned key and address. There is no event of them.
+    ///
     /// # Errors
     /// When it cannot begin, for example without trust in a server that is not on the loopback address.
     pub fn connect(&mut self, remote: SocketAddr, client: &ClientConfig) -> Result<ConnId, ConnectError> {
         self.asleep = None;
+        let equipped = self.tokens.equip(remote, client);
+        let client = equipped.as_ref().unwrap_or(client);
         self.proto.connect(self.clock.now(), Path { local: None, remote }, client)
     }
 
