@@ -154,7 +154,7 @@ mod tests {
             numbers.filter(|number| tokens.store(&[*number; 9])).collect::<alloc::vec::Vec<_>>()
         };
         assert_eq!(news(&mut tokens, 0..100), [0], "one event for all that nobody takes");
-        assert_eq!(news(&mut tokens, 96..100), []);
+        assert!(news(&mut tokens, 96..100).is_empty());
         assert_eq!(tokens.stored.len(), 4);
         assert_eq!(tokens.take().as_deref(), Some(&[99; 9][..]));
         assert!(!tokens.store(&[99; 9]), "a copy of what was taken");
