@@ -97,7 +97,7 @@ impl Endpoint {
         let fate = self.with_connection(key, |connection, switches| {
             connection.handle_packet(now, Arrival { path, ecn, switches }, datagram)
         });
-        let unopened = Fate::Dropped(DropReason::Aead) == fate || Fate::Dropped(DropReason::KeyPhase) == fate;
+        let unopened = matches!(fate, Fate::DroppedInside(DropReason::Aead | DropReason::KeyPhase));
         if unopened && self.take_reset(now, datagram) { Fate::Accepted } else { fate }
     }
 
