@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jsp_conformance::sim::apps::{BulkReceiver, BulkSender};
 use jsp_conformance::sim::{App, Happening, Link, NodeId, Sim, seeds};
-use jsp_proto::{Config, ConfigBuilder, Congestion};
+use jsp_proto::{Config, ConfigBuilder, Congestion, KeepAlive};
 
 mod support;
 use support::{MS, Pair, SECOND, pinned, server_config};
@@ -123,4 +123,30 @@ fn a_round_trip_of_750_ms() {
         let took = pair.sim.now().saturating_since(began);
         assert!(done && took < SECOND * 25, "seed {seed}: {took:?}, {} bytes", receiver.received());
     });
+}
+
+/// A provider's NAT gives the client another port every minute, for an hour in which nobody has anything to say but
+/// keepalive. The server always knows where the client is, and can speak first.
+#[test]
+fn a_nat_of_a_provider_remaps_every_minute_for_an_hour() {
+    for keep_alive in [KeepAlive::Every(SECOND * 20), KeepAlive::Adaptive] {
+        let (server, client) = both(|config| config.idle_timeout(SECOND * 300).keep_alive(keep_alive));
+        let mut pair = Pair::with(1, Link::with_delay(MS * 40), server, client);
+        let (up, down) = pair.establish(&pinned());
+        for minute in 0..60u16 {
+            pair.sim.run_for(SECOND * 60);
+            let hosts = [203, 198];
+            let address = ([hosts[usize::from(minute % 7 == 0)], 0, 113, 5], 2000 + minute);
+            pair.sim.rebind(pair.client, address.into());
+        }
+        // As long as the longest silence that keepalive allows.
+        pair.sim.run_for(SECOND * 125);
+        let stats = pair.sim.conn(pair.server, down).expect("alive").stats();
+        assert!((50..=61).contains(&stats.path_changes), "{keep_alive:?}: {} changes followed", stats.path_changes);
+        let mut sender = BulkSender::new(pair.server, down, 1, 100_000);
+        let mut receiver = BulkReceiver::new(pair.client, 1, 100_000);
+        let done = pair.sim.run(SECOND * 5, &mut [&mut sender, &mut receiver]);
+        assert!(done, "{keep_alive:?}: {} bytes", receiver.received());
+        assert!(!pair.sim.conn(pair.client, up).expect("alive").is_closed());
+    }
 }
