@@ -98,12 +98,15 @@ mod bbr {
         }
     }
 
+    /// How soon is a matter of chance: which flow looks for room first.
     #[test]
     fn two_flows_converge() {
         for buffer in [1.0, 4.0] {
-            let convergence = fairness::convergence(0, BBR, 2, SECOND * 5, buffer);
-            let early = convergence.indexes.iter().take(fairness::WINDOWS).copied().fold(0.0, f64::max);
-            assert!(early >= fairness::JAIN && convergence.last() >= 0.9, "{buffer}: {convergence:?}");
+            let runs: Vec<_> = (0..3).map(|seed| fairness::convergence(seed, BBR, 2, SECOND * 5, buffer)).collect();
+            assert!(runs.iter().all(|run| run.last() >= 0.9), "{buffer}: {runs:?}");
+            let mut times: Vec<_> = runs.iter().map(|run| run.reached().expect("it converges")).collect();
+            times.sort();
+            assert!(times[1] <= SECOND * 12 && times[2] <= SECOND * 60, "{buffer}: {times:?}");
         }
     }
 

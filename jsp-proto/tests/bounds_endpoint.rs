@@ -110,7 +110,7 @@ fn row_01_malformed_datagrams_are_dropped_and_counted() {
         }
         garbage.push(good[0][..len.min(1199)].to_vec());
     }
-    garbage.push(vec![0xc0; 1473]);
+    garbage.push(vec![0xc0; 8973]);
     let before = *scene.sim.endpoint(scene.server).stats();
     let count = garbage.len() as u64;
     scene.hear(network(1), &garbage);
