@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jsp_conformance::sim::apps::{BulkReceiver, BulkSender};
 use jsp_conformance::sim::{App, Happening, Link, NodeId, Sim, seeds};
-use jsp_proto::{Config, ConnId, Event, Instant, MigrateError, Path};
+use jsp_proto::{Config, ConnId, Event, Instant, MigrateError, Path, StreamOptions};
 
 mod support;
 use support::{MS, Pair, SECOND, pinned, server_config};
@@ -246,7 +246,26 @@ fn who_may_not_move_is_told_so() {
     pair.assert_usable(up);
     pair.sim.rebind(client, elsewhere(1, 1));
     let before = pair.sim.endpoint(server).stats().dropped(jsp_proto::DropReason::Address);
-    pair.sim.conn(client, up).expect("alive").open(jsp_proto::StreamOptions::bytes()).expect("a stream");
+    pair.sim.conn(client, up).expect("alive").open(StreamOptions::bytes()).expect("a stream");
     pair.sim.run_for(MS * 200);
     assert!(pair.sim.endpoint(server).stats().dropped(jsp_proto::DropReason::Address) > before);
+}
+
+/// What the server said to the old port is said again as soon as it knows the new one: after one round trip for the proof
+/// that the client is there, however long it has waited in vain.
+#[test]
+fn what_was_lost_is_said_again_at_once() {
+    let mut pair = Pair::new(6, Link::with_delay(RTT / 2));
+    let (up, down) = pair.establish(&pinned());
+    pair.sim.run_for(SECOND);
+    let (client, server) = (pair.client, pair.server);
+    pair.sim.rebind(client, elsewhere(1, 9));
+    pair.sim.conn(server, down).expect("alive").open(StreamOptions::bytes()).expect("a stream");
+    pair.sim.run_for(SECOND * 3);
+    pair.sim.conn(client, up).expect("alive").open(StreamOptions::bytes()).expect("a stream");
+    let said = pair.sim.now();
+    let heard = pair
+        .sim
+        .run_until(SECOND, |_, happening| matches!(happening.event_of(client, up), Some(Event::StreamOpened(_))));
+    assert!(heard.is_some() && pair.sim.now().saturating_since(said) <= 2 * RTT + MS, "{:?}", pair.sim.now());
 }

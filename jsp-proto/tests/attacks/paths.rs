@@ -237,3 +237,16 @@ fn a_server_that_seems_to_move() {
     pair.sim.rebind(server, old);
     pair.assert_usable(up);
 }
+
+/// Packets that come late and by a detour do not lead back to where the peer was before.
+#[test]
+fn old_packets_do_not_lead_back() {
+    let mut scene = Scene::new();
+    let old = scene.peer.seal(&[1; 30]);
+    let new = scene.peer.seal(&[1; 30]);
+    scene.sim.inject(victim(1), scene.server, ONE_WAY, new);
+    scene.sim.inject(victim(2), scene.server, ONE_WAY * 2, old);
+    scene.sim.run_for(ONE_WAY * 3);
+    let conn = scene.sim.conn(scene.server, scene.victim).expect("alive");
+    assert_eq!((conn.stats().path_changes, conn.path().map(|path| path.remote)), (1, Some(victim(1))));
+}
