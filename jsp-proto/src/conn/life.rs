@@ -416,7 +416,7 @@ impl Connection {
             self.stats.probe_timeouts += 1;
             fec.release_all();
             // If no probe finds data to carry, a PING does.
-            self.control.send_ping();
+            self.ask_for_ack();
             if let Some(server) = &mut self.server {
                 server.repeat(now);
             }

@@ -119,11 +119,10 @@ impl Connection {
         let known = path.model.take();
         let keeps_model = same_host && known.is_none();
         let mut left_behind = None;
-        if keeps_model {
-            self.probe_at_once(now);
-        } else {
+        if !keeps_model {
             left_behind = self.exchange_model(now, known);
         }
+        self.probe_at_once(now);
         if path.is_proven() && !self.paths.in_use().is_proven() {
             // Back again: there is nothing to fall back to, and nothing to remember of the detour.
             let detour = self.paths.put_in_use(path);
@@ -147,7 +146,7 @@ impl Connection {
         self.stats.path_changes += 1;
     }
 
-    /// What was sent last to the peer's old port is most likely lost.
+    /// What was sent last over the old path is most likely lost.
     fn probe_at_once(&mut self, now: Instant) {
         let Self { secure: Some(secure), streams, control, cids, .. } = self else { return };
         let context = LossContext { now, srtt: secure.recovery.srtt() };

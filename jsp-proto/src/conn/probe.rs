@@ -110,6 +110,17 @@ impl Lull {
 }
 
 impl Connection {
+    /// The peer is to acknowledge something. A client's first question after a silence is long enough that a server
+    /// which does not know its address any more may answer with data at once; what follows in vain is kept short.
+    pub(super) fn ask_for_ack(&mut self) {
+        let first = self.secure.as_ref().is_some_and(|secure| secure.recovery.pto_count() == 1);
+        if self.side == Side::Client && self.confirmed && first && !self.streams.wants_data() {
+            self.nudge = true;
+        } else {
+            self.control.send_ping();
+        }
+    }
+
     /// When to remind the peer of this side's address.
     pub(super) fn lull_deadline(&self) -> Option<Instant> {
         let secure = self.secure.as_ref().filter(|_| self.side == Side::Client && self.confirmed)?;
@@ -119,10 +130,6 @@ impl Connection {
     /// Reminds the peer of this side's address if what it sent has broken off.
     pub(super) fn on_lull(&mut self, now: Instant) {
         let Some(secure) = &self.secure else { return };
-        let begun = self.side == Side::Client && self.lull.has_begun(now, secure.recovery.pto_base());
-        // Whoever waits for an acknowledgement sends probes anyway.
-        if begun && secure.recovery.deadline().is_none() {
-            self.nudge = true;
-        }
+        self.nudge |= self.side == Side::Client && self.lull.has_begun(now, secure.recovery.pto_base());
     }
 }

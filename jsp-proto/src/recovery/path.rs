@@ -65,8 +65,7 @@ impl<R: Copy> Recovery<R> {
         }
     }
 
-    /// The peer has another port now, behind the same network: what is known of the path holds, but what was sent last
-    /// is most likely lost. Probes go out at once; the records of the two oldest packets that the peer has to
+    /// The peer is elsewhere now: what was sent last is most likely lost. Probes go out at once; the records of the two oldest packets that the peer has to
     /// acknowledge are shown as [`Fate::Probe`].
     pub(crate) fn on_rebound(&mut self, now: Instant, sink: &mut dyn FnMut(Fate, &R)) {
         self.restart_timers(now);
