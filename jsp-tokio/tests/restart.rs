@@ -76,7 +76,7 @@ async fn live_through_a_restart(reconnector: Reconnector, up: mpsc::Sender<()>) 
     let again = connected(&reconnector).await;
     let (back, answered) = oneshot::channel();
     tokio::select! {
-        reason = talk(&again, move || drop(back.send(Instant::now()))) => panic!("lost again: {reason}"),
+        reason = talk(&again, move || back.send(Instant::now()).expect("somebody waits")) => panic!("lost again: {reason}"),
         back = answered => (learned, back.expect("an answer")),
     }
 }

@@ -19,7 +19,6 @@ const REFLECTORS: [u16; 5] = [53, 123, 161, 1900, 11_211];
 #[derive(Clone)]
 pub struct AddressFilter {
     denied_ports: Box<[u16]>,
-    #[expect(clippy::type_complexity, reason = "a function and nothing more")]
     rule: Option<Arc<dyn Fn(SocketAddr, SocketAddr) -> bool + Send + Sync>>,
 }
 

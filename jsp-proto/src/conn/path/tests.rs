@@ -17,8 +17,11 @@ fn server() -> Paths {
     Paths::new(Instant::ZERO, Side::Server, state)
 }
 
+/// Over which path, and which challenge and response.
+type Said = (Place, Option<[u8; 8]>, Option<[u8; 8]>);
+
 /// Sends all that is pending, each datagram `bytes` long, and says over which paths.
-fn send(paths: &mut Paths, now: Instant, bytes: usize) -> Vec<(Place, Option<[u8; 8]>, Option<[u8; 8]>)> {
+fn send(paths: &mut Paths, now: Instant, bytes: usize) -> Vec<Said> {
     core::iter::from_fn(|| {
         let place = paths.next_to_send()?;
         let (challenge, response) = paths.pending(place);
@@ -106,7 +109,7 @@ fn three_questions_without_an_answer_end_a_path() {
         assert_eq!(send(&mut paths, now, FULL).len(), 2);
         assert!(!paths.on_timeout(now));
         now = paths.deadline().expect("an answer is due");
-        let last = !paths.next_to_send().is_some();
+        let last = paths.next_to_send().is_none();
         assert_eq!(paths.on_timeout(now), last && now == Instant::ZERO + PTO * 3);
     }
     assert_eq!((paths.next_to_send(), paths.deadline()), (None, None));
