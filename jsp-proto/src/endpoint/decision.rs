@@ -187,6 +187,10 @@ impl Endpoint {
 
     pub(super) fn on_sealed(&mut self, now: Instant, key: AttemptKey, sealed: Option<(Vec<u8>, Secrets)>) {
         let Some(attempt) = self.attempts.get_mut(&key) else { return };
+        if sealed.is_none() {
+            // The client's ephemeral key was one that nobody may answer.
+            self.stats.count_drop(DropReason::InnerSeal);
+        }
         let stage = core::mem::replace(&mut attempt.stage, Stage::Opening);
         let (Stage::Sealing(sealing), Some((message, secrets)), Some(server_key)) =
             (stage, sealed, &self.config.server_key)

@@ -282,16 +282,21 @@ impl Hostile {
     }
 
     fn seal_as(&mut self, payload: &[u8], fec: bool, phase: usize) -> Vec<u8> {
+        self.seal_under(payload, ShortFlags { fec, key_phase: phase % 2 == 1, pn_len: 4 }, 0)
+    }
+
+    /// Seals these bytes as the content of the next packet, under a header with these flags and the bits of `more`.
+    pub fn seal_under(&mut self, payload: &[u8], flags: ShortFlags, more: u8) -> Vec<u8> {
         let pn = self.next_pn;
         self.next_pn += 1;
         let cid = self.remote.as_slice();
         let pn_at = 1 + cid.len();
-        let mut packet = vec![first_byte(ShortFlags { fec, key_phase: phase % 2 == 1, pn_len: 4 }, false)];
+        let mut packet = vec![first_byte(flags, false) | more];
         packet.extend_from_slice(cid);
-        packet.extend_from_slice(&[0; 4]);
+        packet.resize(pn_at + flags.pn_len, 0);
         packet.extend_from_slice(payload);
         packet.extend_from_slice(&[0; TAG_LEN]);
-        self.tx.seal(&mut packet, pn_at, 4, pn);
+        self.tx.seal(&mut packet, pn_at, flags.pn_len, pn);
         packet
     }
 
