@@ -353,7 +353,8 @@ impl Connection {
             }
             return;
         }
-        if let Some(error) = self.client.as_mut().and_then(|client| client.on_timeout(now)) {
+        let rng = &mut self.rng;
+        if let Some(error) = self.client.as_mut().and_then(|client| client.on_timeout(now, rng)) {
             return self.end(now, error);
         }
         if self.server.as_ref().is_some_and(|server| now >= server.deadline) {

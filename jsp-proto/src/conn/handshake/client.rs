@@ -289,7 +289,7 @@ impl ClientHandshake {
         (self.deadline, self.timeout)
     }
 
-    pub(crate) fn on_timeout(&mut self, now: Instant) -> Option<ConnectionError> {
+    pub(crate) fn on_timeout(&mut self, now: Instant, rng: &mut Drbg) -> Option<ConnectionError> {
         if self.offer.is_some() {
             return None;
         }
@@ -304,8 +304,13 @@ impl ClientHandshake {
             self.resend_at = now + self.pto;
             self.sent_at = None;
             self.redirected = [false; 2];
-            self.forged = 0;
-            self.flights.resend();
+            // Answers that fail inside are those to somebody else's hello under this connection id: the server takes this
+            // client's for copies of that one until it has forgotten it. Another id is another attempt.
+            let taken = core::mem::take(&mut self.forged) > 0;
+            let dcid = random_cid(rng);
+            if !(taken && self.say_hello(dcid, dcid, &[]).is_some()) {
+                self.flights.resend();
+            }
         }
         (now >= self.deadline).then(|| match self.mismatch() {
             Some(mismatch) => mismatch,
