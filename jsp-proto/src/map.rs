@@ -25,3 +25,27 @@ impl BuildHasher for KeyedHash {
 
 /// A hash map that is safe against chosen keys. Never iterated: the order would not repeat between runs.
 pub(crate) type Map<K, V> = hashbrown::HashMap<K, V, KeyedHash>;
+
+#[cfg(test)]
+mod tests {
+    use core::net::SocketAddr;
+
+    use super::*;
+    use crate::entropy::Entropy;
+    use alloc::vec::Vec;
+
+    /// Row 54 of specification section 7: keys that collide under one secret do not under another, so nobody who does
+    /// not know the secret can choose keys that do.
+    #[test]
+    fn chosen_keys_collide_under_no_other_secret() {
+        let hash = |seed| KeyedHash::new(&mut Drbg::new(&Entropy::new([seed; 32])));
+        let (theirs, ours) = (hash(1), hash(2));
+        let slot = |hash: &KeyedHash, key: &SocketAddr| hash.hash_one(key) & 0xff;
+        let keys = (0..=u16::MAX).map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+        let chosen: Vec<_> = keys.filter(|key| slot(&theirs, key) == 0).collect();
+        assert!(chosen.len() > 200, "one of 256: {}", chosen.len());
+        let together = chosen.iter().filter(|key| slot(&ours, key) == 0).count();
+        assert!(together < 10, "{together} of {} collide", chosen.len());
+        assert_eq!(ours.hash_one(chosen[0]), hash(2).hash_one(chosen[0]), "the secret alone decides");
+    }
+}

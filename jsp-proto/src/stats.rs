@@ -245,6 +245,18 @@ pub struct ConnStats {
     /// Received packets with nothing but PING and PADDING, beyond the
     /// [bound](crate::config::bounds::EMPTY_PACKETS_PER_SECOND) up to which they are answered at once.
     pub empty_packets_over_bound: u64,
+    /// Requests of the peer for an acknowledgement at once that came too soon after the one before, and were
+    /// acknowledged as usual.
+    pub ack_requests_over_bound: u64,
+    /// Frames of the peer that moved nothing (STOP_SENDING, early resets, BLOCKED, priorities), beyond the
+    /// [bound](crate::config::bounds) on their rate.
+    pub futile_frames_over_bound: u64,
+    /// Streams that the peer has reset and whose places it gets back later, because it resets so many
+    /// ([bounds](crate::config::bounds)).
+    pub stream_places_delayed: u64,
+    /// Questions of the peer whether a path works, beyond the
+    /// [bound](crate::config::bounds::PATH_RESPONSES_PER_SECOND), which were ignored.
+    pub path_challenges_over_bound: u64,
     /// Changes of the path, back and forth included.
     pub path_changes: u64,
     /// Packets of the peer from elsewhere that this side did not follow, because it moves too often.

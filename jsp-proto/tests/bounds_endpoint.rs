@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jsp_conformance::sim::{Host, Link, NodeId, Sim};
-use jsp_proto::config::bounds::Bounds;
+use jsp_proto::config::bounds::{Bounds, KEY_IDS_TRIED};
 use jsp_proto::internals::crypto::initial::{Layout, build_flight};
 use jsp_proto::internals::crypto::token::TokenKey;
 use jsp_proto::internals::crypto::{InitialKeys, KeyId};
@@ -110,7 +110,7 @@ fn row_01_malformed_datagrams_are_dropped_and_counted() {
         }
         garbage.push(good[0][..len.min(1199)].to_vec());
     }
-    garbage.push(vec![0xc0; 8973]);
+    garbage.push(vec![0xc0; Config::default().max_udp_payload() + 1]);
     let before = *scene.sim.endpoint(scene.server).stats();
     let count = garbage.len() as u64;
     scene.hear(network(1), &garbage);
@@ -129,9 +129,18 @@ fn row_01_malformed_datagrams_are_dropped_and_counted() {
 fn row_02_a_fragment_under_an_unknown_key_is_dropped_after_the_seal() {
     let mut scene = Scene::with(|_| {});
     let strange = Hello::new(&other_key(), 1).datagrams;
+    let before = scene.sim.endpoint(scene.server).stats().seal_openings;
     scene.hear(network(1), &strange);
     assert_eq!(scene.dropped(DropReason::Seal), 3);
+    assert_eq!(scene.sim.endpoint(scene.server).stats().seal_openings - before, 3);
     assert_eq!(scene.started(), 1);
+    scene.assert_unharmed();
+    // A request for the key may be sealed under the zero id as well, if the server is open.
+    let mut scene = Scene::new(server_config().key_fetch(KeyFetch::Open));
+    let before = scene.sim.endpoint(scene.server).stats().seal_openings;
+    scene.hear(network(1), &[sealed_request(&other_key().key_id(), 1)]);
+    let tried = scene.sim.endpoint(scene.server).stats().seal_openings - before;
+    assert_eq!(tried, KEY_IDS_TRIED as u64);
     scene.assert_unharmed();
 }
 

@@ -96,8 +96,8 @@ use core::time::Duration;
 
 pub use crate::wire::params::{FLOOR_MAX_DATA, FLOOR_MAX_STREAM_DATA, FLOOR_MAX_STREAMS};
 
-/// Key ids tried for one fragment: current, next, previous and, with an open key fetch, the zero id.
-pub const KEY_IDS_TRIED: usize = 4;
+/// Key ids tried for one datagram: that of the server and, for a request to an open one for its key, the zero id.
+pub const KEY_IDS_TRIED: usize = 2;
 /// How long fragments of a client's first message are kept.
 pub const REASSEMBLY_LIFETIME: Duration = Duration::from_secs(5);
 /// How long a connection may stay unconfirmed on a server, and the program may take to decide about a client.

@@ -39,6 +39,8 @@ impl Connection {
         stats.bytes_retransmitted = streams.retransmitted;
         stats.credit_delays = streams.credit_delays;
         stats.message_delays = streams.message_delays;
+        stats.futile_frames_over_bound = streams.futile;
+        stats.stream_places_delayed = streams.places_delayed;
         stats.compressions_tried = streams.compression.tried;
         stats.messages_compressed = streams.compression.packed;
         stats.bytes_before_compression = streams.compression.before;
@@ -61,6 +63,7 @@ impl Connection {
             stats.mtu_probes_sent = recovery.mtu().probes();
             stats.mtu_black_holes = recovery.mtu().black_holes();
             stats.ecn_capable = recovery.is_ecn_capable();
+            stats.ack_requests_over_bound = secure.acks.requests_over_bound();
             stats.key_updates = secure.keys.updates();
             stats.key_phase = secure.keys.phase();
             secure.fec_tx.add_stats(&mut stats.fec);

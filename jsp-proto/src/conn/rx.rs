@@ -224,7 +224,10 @@ impl Connection {
             }
             match &frame {
                 Frame::Parity(parity) => self.on_parity(now, pn, parity),
-                Frame::PathChallenge(data) => self.paths.on_challenge(now, place, *data),
+                Frame::PathChallenge(data) => {
+                    let within = self.paths.on_challenge(now, place, *data);
+                    self.stats.path_challenges_over_bound += u64::from(!within);
+                }
                 Frame::PathResponse(data) => self.on_path_response(now, place, *data),
                 Frame::RetireCid { seq } => {
                     let retired = self.cids.local.on_retire(*seq, Some(&self.addressed));

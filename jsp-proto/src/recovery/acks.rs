@@ -48,6 +48,7 @@ pub(crate) struct Acks {
     rtt: u64,
     /// When the peer's last honoured request for an immediate ACK came.
     asked_at: Option<Instant>,
+    asked_too_soon: u64,
     ack_only: u32,
     empty_since: Instant,
     empty: u32,
@@ -70,6 +71,7 @@ impl Acks {
             max_delay: nanos(max_ack_delay),
             rtt: 0,
             asked_at: None,
+            asked_too_soon: 0,
             ack_only: 0,
             empty_since: Instant::ZERO,
             empty: 0,
@@ -154,8 +156,15 @@ impl Acks {
         let granted = self.asked_at.is_none_or(|at| now.nanos_since(at) >= self.rtt / 8);
         if granted {
             self.asked_at = Some(now);
+        } else {
+            self.asked_too_soon += 1;
         }
         granted
+    }
+
+    /// Requests of the peer that were not granted.
+    pub(crate) fn requests_over_bound(&self) -> u64 {
+        self.asked_too_soon
     }
 
     /// Whether the packet fills a gap or leaves one.

@@ -156,6 +156,10 @@ pub(crate) struct StreamStats {
     pub(crate) credit_delays: u64,
     /// How often a reader of messages was told to wait by their rate.
     pub(crate) message_delays: u64,
+    /// Frames that moved nothing, beyond their rate.
+    pub(crate) futile: u64,
+    /// Places of reset streams that were held back.
+    pub(crate) places_delayed: u64,
 }
 
 // Bits of `Stream::events`, in the order in which they are told.
@@ -260,6 +264,8 @@ pub(crate) struct Streams {
     now: Instant,
     next_message: u64,
     retransmitted: u64,
+    futile: u64,
+    places_delayed: u64,
     closed: bool,
     churn: Bucket,
     nuisance: Bucket,
@@ -331,6 +337,8 @@ impl Streams {
             now: Instant::ZERO,
             next_message: 0,
             retransmitted: 0,
+            futile: 0,
+            places_delayed: 0,
             closed: false,
             churn: Bucket::new(50, 200),
             nuisance: Bucket::new(200, 400),
@@ -644,6 +652,8 @@ impl Streams {
             compression: self.packer.stats,
             credit_delays: self.recv.rate.as_ref().map_or(0, |rate| rate.delays()),
             message_delays: self.message_rate.as_ref().map_or(0, |rate| rate.delays()),
+            futile: self.futile,
+            places_delayed: self.places_delayed,
         }
     }
 }

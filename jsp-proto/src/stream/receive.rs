@@ -235,6 +235,7 @@ impl Streams {
     /// Counts a frame that costs work and moves nothing (row 31); false if the peer is over its rate.
     fn nuisance(&mut self) -> Result<bool, Violation> {
         let within = self.nuisance.take(self.now);
+        self.futile += u64::from(!within);
         if self.nuisance.far_over() {
             return Err(Violation::new(TransportError::EXCESSIVE_LOAD, "too many frames that move nothing"));
         }

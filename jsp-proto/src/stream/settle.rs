@@ -144,6 +144,7 @@ impl Streams {
                 count.deferred += 1;
             }
         }
+        self.places_delayed += u64::from(!granted);
         self.grant_streams(ty);
     }
 

@@ -143,14 +143,14 @@ impl Paths {
         }
     }
 
-    /// The peer asks whether this side receives over a path.
-    pub(in crate::conn) fn on_challenge(&mut self, now: Instant, place: Place, data: [u8; 8]) {
-        if self.responses.take(now)
-            && let Some(path) = self.get_mut(place)
-        {
+    /// The peer asks whether this side receives over a path; false if it asks too often.
+    pub(in crate::conn) fn on_challenge(&mut self, now: Instant, place: Place, data: [u8; 8]) -> bool {
+        let within = self.responses.take(now);
+        if within && let Some(path) = self.get_mut(place) {
             // One slot: a peer that asks many times gets an answer to the latest.
             path.response = Some(data);
         }
+        within
     }
 
     /// The peer answers a challenge. The answer has to come in at the address from which the challenge left.
