@@ -1,18 +1,6 @@
 //! The bounds that an authenticated peer can press against: rows 16 to 28, 42 to 44 and 49 to 52 of the table in
 //! specification section 7. At each bound the endpoint does what the row says, and an honest connection beside it goes
-//! on.
-//!
-//! | row | where it is proven beside or instead |
-//! | --- | --- |
-//! | 16 | `conn::secure`: `a_burst_of_failures_blocks_for_a_second`, `the_integrity_limit_closes` |
-//! | 17 | `crypto::replay`: `edges_of_the_window` and its model |
-//! | 20 | `recovery`: `about_one_number_per_window_is_left_out`, `impossible_acks_change_nothing` |
-//! | 21 | `recovery`: `recovery/tests.rs`, `recovery/sent.rs` |
-//! | 22 | `recovery`: `a_full_ring_refuses_and_lost_packets_make_room` |
-//! | 26 | `stream`: `gaps_of_a_stream_of_messages_are_bounded_and_marks_are_not_gaps` |
-//! | 28 | `stream`: `each_error_code` for every type |
-//! | 37 | `key_update.rs`: `two_updates_before_an_answer_close`, `a_peer_that_is_answered_may_update_at_once` |
-//! | 51 | `stream`: `tracked_messages_are_bounded`; all other events are flags of their stream |
+//! on. Which other tests reach them is listed in `bounds_table/proofs.rs`.
 
 mod support;
 

@@ -1,14 +1,6 @@
 //! The bounds that strangers can press against: rows 1 to 15 and 53 of the table in specification section 7. At each
-//! bound the endpoint does what the row says, and an honest connection beside it goes on.
-//!
-//! | row | where it is proven |
-//! | --- | --- |
-//! | 3, 4, 5, 9 | under a flood: `flood.rs` |
-//! | 11 | `retry.rs`: `a_token_is_good_for_its_address_its_id_and_ten_seconds`; `tokens.rs`: `row_11_...` and neighbours |
-//! | 12 | `retry.rs`: `an_unproven_address_gets_at_most_three_times_what_it_sent`, `a_token_allows_ten_datagrams_...`; `tokens.rs`: `row_12_...` |
-//! | 41 | `tokens.rs`: `row_41_...`; in the `driver`: `tokens::tests` |
-//! | 54 | `map.rs`: all maps with keys of strangers are keyed with a secret |
-//! | 55 | `retry.rs`: `a_clock_that_is_ahead_is_tolerated_for_two_seconds`; `tokens.rs`: `row_55_...` |
+//! bound the endpoint does what the row says, and an honest connection beside it goes on. Which other tests reach
+//! them is listed in `bounds_table/proofs.rs`.
 
 mod support;
 

@@ -5,10 +5,10 @@
 mod support;
 
 use jsp_conformance::sim::{Host, Link, Sim};
-use jsp_proto::{AcceptPolicy, AppCode, Config, ConnectError, DropReason, Output, RetryPolicy};
+use jsp_proto::{AcceptPolicy, AppCode, ClientConfig, Config, ConnectError, DropReason, KeyFetch, Output, RetryPolicy};
 use support::bare::{Bare, address};
-use support::hostile::Hello;
-use support::{MS, SECOND, bounds, pinned, server_config, server_key};
+use support::hostile::{Hello, Hostile};
+use support::{MS, SECOND, assert_usable, bounds, pinned, server_config, server_key};
 
 fn hello(number: u64) -> Hello {
     Hello::new(server_key().public(), number)
@@ -84,4 +84,46 @@ fn row_13_a_client_endpoint_has_so_many_connections_and_no_more() {
     sim.conn(client, first).into_iter().for_each(|conn| conn.discard());
     sim.run_for(SECOND);
     sim.connect(client, raw, &pinned()).expect("there is room again");
+}
+
+/// Of a server that says everything twice, a client that has no key yet takes the first key and no other.
+#[test]
+fn a_client_takes_a_key_once() {
+    let mut sim = Sim::new(1);
+    let server = sim.add(server_config().key_fetch(KeyFetch::Open).build().expect("valid"));
+    let client = sim.add(Config::default());
+    sim.link(client, server, Link::with_delay(MS * 10).duplicate(1.0));
+    let trust = ClientConfig::danger_accept_any();
+    let (conn, _) = sim.establish(client, server, &trust, SECOND * 5).expect("an attempt").expect("connected");
+    let infos = sim.endpoint(server).stats().key_infos_sent;
+    assert!(infos > 1, "{infos}");
+    let stats = *sim.endpoint(client).stats();
+    assert!(stats.dropped(DropReason::Unexpected) > 0, "{stats:?}");
+    assert_eq!(sim.endpoint(server).stats().handshakes_started, 1);
+    assert_usable(&mut sim, client, server, conn);
+}
+
+/// Whoever knows the key's id can begin answers and leave them unfinished.
+#[test]
+fn a_client_puts_four_answers_together_at_once() {
+    for (others, kept) in [(3, true), (4, false)] {
+        let mut sim = Sim::new(1);
+        let client = sim.add(Config::default());
+        let raw = sim.add_host(Host::raw());
+        sim.link(client, raw, Link::with_delay(MS));
+        let conn = sim.connect(client, raw, &pinned()).expect("an attempt");
+        let (server, genuine) = Hostile::accept(&mut sim, raw, &server_key());
+        let answer = |number| server.forged_answer_of(&server_key().public().key_id(), number, 1900);
+        for number in 0..=others {
+            server.send_raw(&mut sim, &answer(number)[..1]);
+        }
+        // An answer that is complete is tried.
+        server.send_raw(&mut sim, &answer(0)[1..]);
+        sim.run_for(MS * 10);
+        let tried = sim.endpoint(client).stats().dropped(DropReason::InnerSeal);
+        assert_eq!(tried, u64::from(kept), "beside {others} others");
+        server.send_raw(&mut sim, &genuine);
+        sim.run_for(MS * 10);
+        assert!(sim.conn(client, conn).expect("open").stats().handshake_time.is_some());
+    }
 }

@@ -284,6 +284,25 @@ fn row_48_acknowledgements_at_once_are_granted_once_per_eighth_of_a_round_trip()
     scene.assert_alive();
 }
 
+#[test]
+fn row_35_questions_about_a_path_beyond_the_rate_are_counted() {
+    let mut scene = Scene::new();
+    let asked = |scene: &mut Scene, count: u8| {
+        let frames: Vec<_> = (0..count).map(|number| Frame::PathChallenge([number; 8])).collect();
+        scene.send(&frames);
+        scene.run(MS * 50);
+        stats(scene).path_challenges_over_bound
+    };
+    let at_once = table::PATH_RESPONSES_PER_SECOND as u8;
+    assert_eq!(asked(&mut scene, at_once), 0);
+    assert_eq!(asked(&mut scene, 50), 50);
+    scene.run(SECOND);
+    assert_eq!(asked(&mut scene, at_once + 5), 55);
+    let answers = scene.peer.frames().iter().filter(|frame| matches!(frame, Frame::PathResponse(_))).count();
+    assert_eq!(answers, 2, "the latest of each time");
+    scene.assert_alive();
+}
+
 /// What a client may do before it knows the server's parameters.
 #[test]
 fn before_the_servers_parameters_sending_and_opening_keep_to_the_floor() {

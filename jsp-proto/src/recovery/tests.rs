@@ -180,6 +180,19 @@ fn probe_timeouts_double_and_reset() {
     assert_eq!(recovery.lost_packets(), 3);
 }
 
+#[test]
+fn probe_timeouts_stop_doubling_at_three_seconds() {
+    let mut recovery = measured();
+    send(&mut recovery, 100);
+    for _ in 0..20 {
+        let due = recovery.deadline().unwrap().as_nanos() / MS;
+        assert_eq!(timeout(&mut recovery, due).0, Timeout::Probe);
+        send(&mut recovery, due);
+        assert!(recovery.pto() <= Duration::from_secs(3));
+    }
+    assert_eq!(recovery.pto(), Duration::from_secs(3));
+}
+
 /// Packet 1 at 100 ms and packet 3 at 1000 ms are lost, with more than three probe timeouts of 265 ms in between;
 /// packet 2 was sent between them.
 #[test]

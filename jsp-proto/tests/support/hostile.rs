@@ -251,8 +251,13 @@ impl Hostile {
     /// As a server: an answer to the client's hello that is sealed rightly and made up inside, different for every
     /// number.
     pub fn forged_answer(&self, server: &KeyId, number: u8) -> Vec<Vec<u8>> {
+        self.forged_answer_of(server, number, 1137)
+    }
+
+    /// [`forged_answer`](Self::forged_answer) with a message of so many bytes.
+    pub fn forged_answer_of(&self, server: &KeyId, number: u8, len: usize) -> Vec<Vec<u8>> {
         let scid = Cid::new(&[number; 8]).expect("eight bytes");
-        let mut message = vec![number; 1137];
+        let mut message = vec![number; len];
         message[0] = 0;
         answer_flight(server, self.first_dcid, self.remote, scid, &message)
     }
