@@ -233,9 +233,7 @@ fn blocked_is_said_twenty_times_a_second() {
         acknowledge(&mut scene.sim, &mut scene.peer, &mut acked);
     }
     assert_eq!(said(&scene), 1, "the first window is used up");
-    let mut limit = 65_536;
-    for _ in 0..500 {
-        limit += 1;
+    for limit in 65_537..65_537 + 500 {
         scene.send(&[Frame::MaxStreamData { sid, limit }]);
         scene.run(MS * 2);
         acknowledge(&mut scene.sim, &mut scene.peer, &mut acked);
