@@ -143,10 +143,15 @@ impl Paths {
         }
     }
 
-    /// The peer asks whether this side receives over a path; false if it asks too often.
+    /// The peer asks whether this side receives over a path; false if it asks too often. A client does not vouch for a path
+    /// that it has left: its server would take that for the word that it never left.
     pub(in crate::conn) fn on_challenge(&mut self, now: Instant, place: Place, data: [u8; 8]) -> bool {
+        let is_left = self.side == Side::Client && place != Place::InUse;
         let within = self.responses.take(now);
-        if within && let Some(path) = self.get_mut(place) {
+        if within
+            && !is_left
+            && let Some(path) = self.get_mut(place)
+        {
             // One slot: a peer that asks many times gets an answer to the latest.
             path.response = Some(data);
         }
@@ -173,7 +178,8 @@ impl Paths {
         path.challenge = (!padded).then(|| Challenge::new(random()));
         match place {
             Place::InUse if padded => Proof::InUse,
-            Place::Other(0) => Proof::Fallback,
+            // One that still receives there, but sends from here, has moved.
+            Place::Other(0) if at == place => Proof::Fallback,
             Place::InUse | Place::Other(_) => Proof::Other,
         }
     }
