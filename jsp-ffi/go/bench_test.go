@@ -102,7 +102,7 @@ func TestCrossingsAreBatched(t *testing.T) {
 	moved := packets(client.ep) + packets(server.ep) - packetsBefore
 	per := float64(crossings.Load()-before) / float64(moved)
 	t.Logf("%.3f crossings per packet, %.0f MB/s", per, 32/time.Since(begun).Seconds())
-	if sockets := client.ep.socket; sockets.segments > 1 && sockets.joins && per > 0.1 {
+	if sockets := client.ep.socket.Load(); sockets.segments > 1 && sockets.joins && per > 0.1 {
 		t.Errorf("%.3f crossings per packet", per)
 	}
 }

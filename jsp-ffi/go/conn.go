@@ -208,8 +208,8 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return udpAddr(c.remote)
 }
 
-// LocalAddr is the address of this side's socket.
-func (c *Conn) LocalAddr() net.Addr { return udpAddr(c.ep.socket.local()) }
+// LocalAddr is the address of this side's socket; after Rebind, of the new one.
+func (c *Conn) LocalAddr() net.Addr { return udpAddr(c.ep.socket.Load().local()) }
 
 // PeerKeyID is the id of the key that the peer has proven to hold; empty if none.
 func (c *Conn) PeerKeyID() string {

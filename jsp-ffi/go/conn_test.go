@@ -132,7 +132,7 @@ func TestSilenceEndsAConnection(t *testing.T) {
 	client, server := pair(t, WithIdleTimeout(100*time.Millisecond))
 	s := must(client.OpenStream(within(t)))(t)
 	// Whoever is not there any more cannot say goodbye.
-	ok(t, server.ep.socket.udp.Close())
+	ok(t, server.ep.socket.Load().udp.Close())
 	_, err := s.Read(make([]byte, 1))
 	is(t, err, &Error{Code: CodeIdleTimeout})
 	if timeout, ok := err.(net.Error); !ok || !timeout.Timeout() {
@@ -170,7 +170,7 @@ func TestCloseDeliversWhatWasWritten(t *testing.T) {
 
 func TestCloseSaysThatThePeerIsGone(t *testing.T) {
 	client, server := pair(t, WithIdleTimeout(100*time.Millisecond))
-	ok(t, server.ep.socket.udp.Close())
+	ok(t, server.ep.socket.Load().udp.Close())
 	ok(t, client.SendMessage(within(t), []byte("to nobody")))
 	is(t, client.Close(), &Error{Code: CodeIdleTimeout})
 	ok(t, client.Close())
@@ -178,7 +178,7 @@ func TestCloseSaysThatThePeerIsGone(t *testing.T) {
 
 func TestACloseThatDeliversNothingMoreSaysSo(t *testing.T) {
 	client, server := pair(t, WithLinger(100*time.Millisecond))
-	ok(t, server.ep.socket.udp.Close())
+	ok(t, server.ep.socket.Load().udp.Close())
 	ok(t, client.SendMessage(within(t), []byte("to nobody")))
 	err := client.CloseWithError(7, "late")
 	is(t, err, &Error{Code: CodeUndelivered})

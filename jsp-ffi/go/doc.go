@@ -23,6 +23,8 @@
 // [MessageStream] takes contexts, and [Listener.NetListener] and [Dialer] let package net/http use them. [Connection]
 // is smaller: connect, send messages, receive messages, from any goroutine.
 //
+// A device that has changed its network goes on with [Conn.Rebind] and loses nothing.
+//
 // # Errors
 //
 // Connections end with an [*ApplicationError] if an application closed them, a [*KeyMismatchError], or an [*Error] with

@@ -17,7 +17,8 @@ import (
 // received, and takes out events and datagrams, in one crossing for many packets. The lock is held for calls into the
 // state machine only, which never block, and never for a system call.
 type endpoint struct {
-	socket *socket
+	// Replaced by rebind, under the lock.
+	socket atomic.Pointer[socket]
 	origin time.Time
 	wake   chan struct{}
 	in     *inbox
@@ -68,7 +69,6 @@ type outbox struct {
 // newEndpoint starts an endpoint on a socket that it takes over. The caller holds it once: see release.
 func newEndpoint(udp *net.UDPConn, o *options, listener *Listener) (*endpoint, error) {
 	e := &endpoint{
-		socket:   newSocket(udp, o.plain),
 		origin:   time.Now(),
 		wake:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
@@ -87,8 +87,10 @@ func newEndpoint(udp *net.UDPConn, o *options, listener *Listener) (*endpoint, e
 		return nil, err
 	}
 	liveEndpoints.Add(1)
-	e.in = newInbox(e.socket)
-	go e.in.fill(e.socket)
+	socket := newSocket(udp, o.plain)
+	e.socket.Store(socket)
+	e.in = newInbox(socket)
+	go e.in.fill(&e.socket)
 	go e.run()
 	return e, nil
 }
@@ -160,7 +162,7 @@ func (e *endpoint) run() {
 
 // segments is how many datagrams one transmit may have: as many as the system takes and one datagram of UDP holds.
 func (e *endpoint) segments() int {
-	return min(e.socket.segments, maxDatagram/maxPayload)
+	return min(e.socket.Load().segments, maxDatagram/maxPayload)
 }
 
 // sleep waits until there is something to do.
@@ -204,9 +206,16 @@ func stopTimer(timer *time.Timer) {
 func (e *endpoint) transmit(count int) error {
 	for i := range e.out.transmits[:count] {
 		t := &e.out.transmits[i]
-		err := e.socket.send(payloadOf(t, e.out.buffer), t, addrPortOf(&t.remote))
-		if err != nil {
-			return err
+		for {
+			socket := e.socket.Load()
+			err := socket.send(payloadOf(t, e.out.buffer), t, addrPortOf(&t.remote))
+			if err == nil {
+				break
+			}
+			// A socket that was replaced meanwhile is closed: the new one takes over.
+			if e.socket.Load() == socket {
+				return err
+			}
 		}
 	}
 	return nil
@@ -234,12 +243,15 @@ func (e *endpoint) fail(err error) {
 
 // end frees what the endpoint has.
 func (e *endpoint) end() {
-	_ = e.socket.udp.Close()
-	e.in.close()
 	e.mu.Lock()
 	if e.failure == nil {
+		// From now on nobody replaces the socket.
 		e.fail(errClosed)
 	}
+	e.mu.Unlock()
+	_ = e.socket.Load().udp.Close()
+	e.in.close()
+	e.mu.Lock()
 	e.freed = true
 	e.native.free()
 	e.mu.Unlock()

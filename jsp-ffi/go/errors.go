@@ -31,6 +31,9 @@ const (
 	CodeAddress            Code = -32
 	CodeWrongState         Code = -33
 	CodeDiscarded          Code = -34
+	CodeNotAClient         Code = -35
+	CodeNotConfirmed       Code = -38
+	CodeKeyUpdatePending   Code = -39
 	CodeLocallyClosed      Code = -64
 	CodePeerClosed         Code = -65
 	CodePeerError          Code = -66

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,25 +42,30 @@ func newInbox(s *socket) *inbox {
 	return in
 }
 
-// fill is the reader.
-func (in *inbox) fill(s *socket) {
+// fill is the reader. It goes on with another socket when the one it reads from is closed and was replaced before.
+func (in *inbox) fill(current *atomic.Pointer[socket]) {
 	defer in.reader.Done()
+	s := current.Load()
 	control := make([]byte, 256)
 	failures := 0
 	for offset := range in.empty {
 		var datagram nativeDatagram
 		remote, err := s.receive(in.slab[offset:offset+in.slotLen], control, &datagram)
 		for ; err != nil; failures++ {
-			if errors.Is(err, net.ErrClosed) {
+			next := current.Load()
+			switch {
+			case next != s:
+				s, failures = next, 0
+			case errors.Is(err, net.ErrClosed):
 				return
-			}
-			if failures == 100 {
+			case failures == 100:
 				in.broken <- err
 				return
+			default:
+				// Some systems report at the next receive that an earlier datagram met nobody. That says nothing about
+				// the socket; but one that does nothing but fail is given up, and not asked in haste.
+				time.Sleep(time.Duration(failures) * time.Millisecond)
 			}
-			// Some systems report at the next receive that an earlier datagram met nobody. That says nothing about
-			// the socket; but one that does nothing but fail is given up, and not asked in haste.
-			time.Sleep(time.Duration(failures) * time.Millisecond)
 			remote, err = s.receive(in.slab[offset:offset+in.slotLen], control, &datagram)
 		}
 		failures = 0

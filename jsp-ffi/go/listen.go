@@ -53,7 +53,7 @@ func Listen(addr string, opts ...Option) (*Listener, error) {
 }
 
 // Addr is the address that the listener is bound to.
-func (l *Listener) Addr() net.Addr { return udpAddr(l.ep.socket.local()) }
+func (l *Listener) Addr() net.Addr { return udpAddr(l.ep.socket.Load().local()) }
 
 // KeyID is the id of the server's key, for clients to pin.
 func (l *Listener) KeyID() string { return l.keyID }
@@ -146,6 +146,18 @@ func (l *Listener) leaveAll(abort bool) {
 	for _, c := range l.ep.conns {
 		c.leave(0, "", abort)
 	}
+}
+
+// SetTokenKeys replaces the keys of address tokens, 32 random bytes each: current makes them, and those of previous, which
+// may be nil, are accepted as well. It is for servers that hand out their keys by means of their own; WithTokenSecret is
+// less work. To be called at all servers of an address, first with the new key as previous, then with it as current.
+func (l *Listener) SetTokenKeys(current [32]byte, previous *[32]byte) error {
+	l.ep.mu.Lock()
+	defer l.ep.mu.Unlock()
+	if l.ep.failure != nil {
+		return l.ep.failure
+	}
+	return l.ep.native.setTokenKeys(current, previous)
 }
 
 // Stats is what the listener's socket has done so far.

@@ -40,6 +40,7 @@ type options struct {
 	congestion      Congestion
 	fixedRate       uint64
 	policy          policy
+	network         network
 	hideKey         bool
 	requireIdentity bool
 	authorize       func(*Incoming) error
@@ -238,6 +239,7 @@ func (o *options) endpoint(origin time.Time) (native, error) {
 	}
 	config.protocols, config.protocols_len = names(&pin, o.protocols)
 	o.policy.apply(&config)
+	o.network.apply(&pin, &config)
 	return newNative(&config)
 }
 

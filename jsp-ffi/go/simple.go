@@ -303,6 +303,15 @@ func (c *Connection) Receive() (streamID uint32, data []byte, err error) {
 // errTimeout is for a Receive that got nothing in its time.
 var errTimeout = &Error{Code: CodeTimeout, text: "nothing came in the time given to the call"}
 
+// Rebind goes on with a new socket, for a device that has changed its network. Nothing is lost.
+func (c *Connection) Rebind() error {
+	conn, err := c.established()
+	if err != nil {
+		return err
+	}
+	return conn.Rebind("")
+}
+
 // Close closes the connection after everything that was sent has been delivered, but waits no longer than ten seconds
 // for that: then its error is an Error with CodeUndelivered.
 func (c *Connection) Close() error {

@@ -18,12 +18,14 @@ type socket struct {
 	joins bool
 	// Whether the socket is bound to all addresses, so that an answer must say from which one it goes.
 	wildcard bool
-	control  []byte
+	// Whether it does without what only some systems have.
+	plain   bool
+	control []byte
 }
 
 // newSocket takes over a socket; a plain one does without what only some systems have.
 func newSocket(udp *net.UDPConn, plain bool) *socket {
-	s := &socket{udp: udp, segments: 1}
+	s := &socket{udp: udp, segments: 1, plain: plain}
 	s.wildcard = s.local().Addr().IsUnspecified()
 	// What the system grants is enough; asking for more than it allows does no harm.
 	_ = udp.SetReadBuffer(4 << 20)

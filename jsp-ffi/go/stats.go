@@ -30,6 +30,16 @@ type ConnStats struct {
 	// CreditDelays is how often a rate limit began to hold the peer back, MessageDelays how often it made a reader wait for
 	// a message that was there.
 	CreditDelays, MessageDelays uint64
+	// PathChanges counts changes of the path, back and forth, PathSwitchesRefused packets of the peer from elsewhere that
+	// were not followed because it moves too often.
+	PathChanges, PathSwitchesRefused uint64
+	// KeyUpdates counts the key updates that the peer has taken part in. KeyPhase is one more while it has not yet.
+	KeyUpdates, KeyPhase uint64
+	// MTUProbesSent counts datagrams sent to find out whether the path carries larger ones, MTUBlackHoles how often
+	// datagrams became small again because larger ones did not get through any more.
+	MTUProbesSent, MTUBlackHoles uint64
+	// KeepAlivePings is how many PINGs were sent to keep the connection alive.
+	KeepAlivePings uint64
 	// DatagramSize is the size of the largest datagram on the path.
 	DatagramSize int
 	// ECN says whether the path carries marks of congestion.
@@ -68,6 +78,13 @@ func (c *Conn) currentStats() ConnStats {
 		SendBuffered:          uint64(s.send_buffered),
 		CreditDelays:          uint64(s.credit_delays),
 		MessageDelays:         uint64(s.message_delays),
+		PathChanges:           uint64(s.path_changes),
+		PathSwitchesRefused:   uint64(s.path_switches_refused),
+		KeyUpdates:            uint64(s.key_updates),
+		KeyPhase:              uint64(s.key_phase),
+		MTUProbesSent:         uint64(s.mtu_probes_sent),
+		MTUBlackHoles:         uint64(s.mtu_black_holes),
+		KeepAlivePings:        uint64(s.keep_alive_pings),
 		DatagramSize:          int(s.datagram_size),
 		ECN:                   s.ecn_capable != 0,
 
@@ -89,6 +106,17 @@ type EndpointStats struct {
 	ConnectionsConfirmed, ConnectionsClosed uint64
 	// HandshakesStarted counts clients that cost public-key work, HandshakesRefused those refused.
 	HandshakesStarted, HandshakesRefused uint64
+	// SealOpenings counts seals that were opened, or tried, for addresses without a valid token, RetriesSent clients that
+	// were asked to prove their address.
+	SealOpenings, RetriesSent uint64
+	// ResetsSent counts peers told that their connection is lost, ResetsReceived connections that ended because the peer
+	// said so.
+	ResetsSent, ResetsReceived uint64
+	// VersionNegotiationsSent counts clients of another version.
+	VersionNegotiationsSent uint64
+	// TokensIssued counts address tokens given to clients for later, TokensAccepted attempts that began with one that
+	// proved the client's address, TokensRejected datagrams with one that proved nothing.
+	TokensIssued, TokensAccepted, TokensRejected uint64
 	// Dropped is how many datagrams were dropped, by reason.
 	Dropped map[string]uint64
 }
@@ -116,6 +144,16 @@ func (e *endpoint) stats() EndpointStats {
 		ConnectionsClosed:    uint64(s.connections_closed),
 		HandshakesStarted:    uint64(s.handshakes_started),
 		HandshakesRefused:    uint64(s.handshakes_refused),
-		Dropped:              dropped,
+		SealOpenings:         uint64(s.seal_openings),
+		RetriesSent:          uint64(s.retries_sent),
+		ResetsSent:           uint64(s.resets_sent),
+		ResetsReceived:       uint64(s.resets_received),
+
+		VersionNegotiationsSent: uint64(s.version_negotiations_sent),
+
+		TokensIssued:   uint64(s.tokens_issued),
+		TokensAccepted: uint64(s.tokens_accepted),
+		TokensRejected: uint64(s.tokens_rejected),
+		Dropped:        dropped,
 	}
 }

@@ -138,6 +138,9 @@
 // The number of this library's binary interface; a header with another one does not fit: `jsp_abi_check`.
 #define JSP_ABI_VERSION 1
 
+// Bytes of the longest server id in connection ids.
+#define JSP_SERVER_ID_LEN 7
+
 // As the connection does; for a connection as the profile says.
 #define JSP_SWITCH_DEFAULT 0
 
@@ -265,6 +268,10 @@
 // The peer says at which address it sees this side, for the first time or a new one: `jsp_conn_observed_address`.
 #define JSP_EVENT_ADDRESS_OBSERVED 18
 
+// The connection goes over another path now, and this path has proven to work: `jsp_conn_info` has the peer's address. A
+// server's peer has moved, or a client has: `jsp_endpoint_rebind`, `jsp_conn_migrate`.
+#define JSP_EVENT_PATH_CHANGED 19
+
 // The peer has the whole message.
 #define JSP_OUTCOME_ACKED 0
 
@@ -276,6 +283,9 @@
 
 // `wake_at_ns`: only when a datagram comes in or the program does something.
 #define JSP_NEVER UINT64_MAX
+
+// Bytes of `token_key`, `token_secret` and `reset_key`.
+#define JSP_KEY_LEN 32
 
 // Room for reasons of drops. `jsp_drop_reason_name` tells which there are.
 #define JSP_DROP_REASONS 32
@@ -471,6 +481,14 @@ typedef struct JspConnStats {
   uint64_t mtu_black_holes;
   // PINGs sent to keep the connection alive.
   uint64_t keep_alive_pings;
+  // Changes of the path, back and forth included.
+  uint64_t path_changes;
+  // Packets of the peer from elsewhere that this side did not follow, because it moves too often.
+  uint64_t path_switches_refused;
+  // Key updates of both sides that the peer has taken part in.
+  uint64_t key_updates;
+  // The key phase, counted from 0: one more than `key_updates` while the peer is still to follow an update.
+  uint64_t key_phase;
 } JspConnStats;
 
 // The settings of an endpoint. All zeros, with `size` set, is a client with the defaults; with `server_seed` it is a
@@ -581,6 +599,34 @@ typedef struct JspConfig {
   uint32_t mtu_discovery;
   // For `JSP_KEEP_ALIVE_EVERY`: after how much silence, at least 1 s. Otherwise 0.
   uint64_t keep_alive_interval_ns;
+  // Packets after which a connection changes its keys, 16 to 2^40; the smaller number of both sides counts. Default
+  // 2^22.
+  uint64_t key_update_packets;
+  // Age at which a connection changes its keys, 3 s to 24 h, when the next packet is sent. Default 10 minutes.
+  uint64_t key_update_age_ns;
+  // `JSP_SWITCH_...`: whether clients may move their connections to another network. Without, they are told, and only
+  // a new port of the same host is followed, as a NAT gives it. Default yes.
+  uint32_t allow_migration;
+  // `JSP_SWITCH_...`: whether to send now and then what every peer must ignore, so that nobody comes to rely on its
+  // absence. Off only to compare bytes. Default yes.
+  uint32_t grease;
+  // The id of this server that load balancers read in connection ids (QUIC-LB in clear). Servers that share a
+  // `reset_key` must have different ones.
+  uint8_t load_balancing_server_id[JSP_SERVER_ID_LEN];
+  // Bytes of it that are in use, 1 to `JSP_SERVER_ID_LEN`; 0: connection ids say nothing to strangers.
+  uint8_t load_balancing_server_id_len;
+  // The configuration of the load balancers, 0 to 6.
+  uint32_t load_balancing_rotation;
+  // `JSP_SWITCH_...`: whether the server gives each client that has proven its address a token, with which its next
+  // connection needs no further proof. Default yes.
+  uint32_t new_tokens;
+  // The secret from which the keys of address tokens are derived, 32 bytes, for servers behind one address that must
+  // accept each other's tokens; all of them set `unix_time_at_origin`. `token_key` wins over it. `NULL`: a random one.
+  const uint8_t *token_secret;
+  // How long a derived key is used, at least 1 minute; for as long again its tokens are accepted. Default 24 h.
+  uint64_t token_rotation_ns;
+  // How long a token for a later connection is good for, 1 s to 30 days. Default 24 h.
+  uint64_t token_lifetime_ns;
 } JspConfig;
 
 // What a connection is.
@@ -768,6 +814,20 @@ typedef struct JspEndpointStats {
   uint64_t dropped_total;
   // Datagrams dropped, by reason.
   uint64_t dropped[JSP_DROP_REASONS];
+  // Seals that were opened, or tried, for addresses without a valid token.
+  uint64_t seal_openings;
+  // Peers told that their connection is lost.
+  uint64_t resets_sent;
+  // Connections that ended because their peer said so.
+  uint64_t resets_received;
+  // Clients of another version told which one is spoken here.
+  uint64_t version_negotiations_sent;
+  // Address tokens for later connections that were given to clients.
+  uint64_t tokens_issued;
+  // Attempts that began with a token that proved the client's address.
+  uint64_t tokens_accepted;
+  // Datagrams with a token that proved nothing: expired, used, of another address or key, or made up.
+  uint64_t tokens_rejected;
 } JspEndpointStats;
 
 // What kind of stream to open. All zeros, with `size` set, is a bidirectional stream of bytes of priority 128, compressed
@@ -918,6 +978,22 @@ typedef struct JspMessageOptions {
 // Messages had to be discarded because nobody received them. Reported once; the rest can be received.
 #define JSP_ERROR_DISCARDED -34
 
+// Only the client of a connection moves it.
+#define JSP_ERROR_NOT_A_CLIENT -35
+
+// The server does not allow connections to move.
+#define JSP_ERROR_MIGRATION_FORBIDDEN -36
+
+// The server has given no connection id for another path yet: try again after a round trip.
+#define JSP_ERROR_NO_CONNECTION_ID -37
+
+// Not before `JSP_EVENT_HANDSHAKE_CONFIRMED`.
+#define JSP_ERROR_NOT_CONFIRMED -38
+
+// The key update before is not complete: the peer has not followed it yet, or did so less than three probe timeouts or
+// 3 s ago.
+#define JSP_ERROR_KEY_UPDATE_PENDING -39
+
 // The connection ended: this side closed it.
 #define JSP_ERROR_LOCALLY_CLOSED -64
 
@@ -1045,7 +1121,8 @@ JspError jsp_connection_configure(struct JspConnection *connection,
 JspError jsp_connection_connect(struct JspConnection *connection,
                                 const char *address);
 
-// Connects, and blocks until that is done: at most about 10 s.
+// Connects, and blocks until that is done: at most about 10 s, or the `handshake_timeout_ns` of
+// `jsp_connection_set_config`.
 //
 // Errors: why it failed, from `JSP_ERROR_NO_ANSWER`, `JSP_ERROR_KEY_MISMATCH`, `JSP_ERROR_REFUSED`,
 // `JSP_ERROR_TRUST_REQUIRED` and others; `JSP_ERROR_WRONG_STATE` without `jsp_connection_connect`. After a failure the
@@ -1217,6 +1294,38 @@ JspError jsp_listener_close(struct JspListener *listener);
 // Pointers:
 // `listener` is `NULL` or a handle that was not freed, and no other call uses it.
 void jsp_listener_free(struct JspListener *listener);
+
+// Goes on with a new socket, bound as the one before but to a port that the system chooses: for a device that has
+// changed its network. Nothing is lost, and other threads may send and receive meanwhile.
+//
+// Errors: `JSP_ERROR_NOT_A_CLIENT` for a connection of a listener; `JSP_ERROR_SYSTEM`, and the old socket stays;
+// `JSP_ERROR_NOT_CONNECTED`; why the connection is over.
+//
+// Pointers:
+// `connection` is a handle that was not freed.
+JspError jsp_connection_rebind(struct JspConnection *connection);
+
+// Sets everything about the connection's endpoint: timeouts, windows, rates, key updates, keepalive. Before
+// `jsp_connection_connect`; what `jsp_connection_set_keep_alive` has set before is forgotten. `config` may be `NULL` for
+// the defaults; it must not have a `server_seed`.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT`, `JSP_ERROR_STRUCT_SIZE`, `JSP_ERROR_WRONG_STATE`.
+//
+// Pointers:
+// `config` and what it points to may be read.
+JspError jsp_connection_set_config(struct JspConnection *connection,
+                                   const struct JspConfig *config);
+
+// Keeps the connection alive while nothing is sent: a PING after so many seconds of silence, or after half the idle
+// timeout if that is less. 0: no PING, and a connection without traffic ends after 30 s, which is the default. Before
+// `jsp_connection_connect`. One side's setting is enough for both.
+//
+// Errors: `JSP_ERROR_WRONG_STATE`.
+//
+// Pointers:
+// `connection` is a handle that was not freed.
+JspError jsp_connection_set_keep_alive(struct JspConnection *connection,
+                                       uint32_t seconds);
 
 // Checks settings, and says in words what is wrong with them, with a zero byte at the end: 256 bytes are always enough.
 //
@@ -1629,11 +1738,67 @@ JspError jsp_key_id(const uint8_t *key,
 // `key_id` ends with a zero byte.
 JspError jsp_key_id_check(const char *key_id);
 
+// The program goes on with another socket, bound to `local`, `NULL` or without an address where that is not known or is
+// the unspecified address. All connections that this endpoint has made go over it from now on and lose nothing, while
+// those it has accepted are lost, because their clients know the old address only. For a device that has changed its
+// network, or whose socket has failed. Poll afterwards; `JSP_EVENT_PATH_CHANGED` says for each connection that the new
+// socket works.
+//
+// Errors: `JSP_ERROR_INVALID_ARGUMENT` if `local` is no address.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed; `local` is `NULL` or may be read.
+JspError jsp_endpoint_rebind(struct JspEndpoint *endpoint,
+                             uint64_t now_ns,
+                             const struct JspAddress *local);
+
+// Client: moves the connection to another address of this host, `local`, on which the program has a socket too:
+// `JspTransmit` says from now on from which address each datagram goes, and `JspDatagram` must say to which one it came.
+// The server follows. `JSP_EVENT_PATH_CHANGED` says that the new path works; if it does not, the connection goes back to
+// the old one after three probe timeouts. If the old socket is gone, use `jsp_endpoint_rebind`.
+//
+// Errors, with which the connection stays where it is: `JSP_ERROR_NOT_A_CLIENT`; `JSP_ERROR_NOT_CONNECTED` before
+// `JSP_EVENT_HANDSHAKE_CONFIRMED` and after the end; `JSP_ERROR_MIGRATION_FORBIDDEN`; `JSP_ERROR_NO_CONNECTION_ID`;
+// `JSP_ERROR_INVALID_ARGUMENT` without an address; `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed; `local` may be read.
+JspError jsp_conn_migrate(struct JspEndpoint *endpoint,
+                          uint64_t now_ns,
+                          uint64_t connection,
+                          const struct JspAddress *local);
+
+// Changes the keys of both directions of a connection, beside the updates that happen by themselves
+// (`key_update_packets`). Poll afterwards. `key_updates` of `JspConnStats` counts it when the peer has followed.
+//
+// Errors, with which nothing has changed: `JSP_ERROR_NOT_CONFIRMED` before `JSP_EVENT_HANDSHAKE_CONFIRMED`;
+// `JSP_ERROR_KEY_UPDATE_PENDING`; `JSP_ERROR_CLOSED`; `JSP_ERROR_NO_CONNECTION`.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed.
+JspError jsp_conn_update_keys(struct JspEndpoint *endpoint,
+                              uint64_t now_ns,
+                              uint64_t connection);
+
+// Replaces the keys of address tokens, `JSP_KEY_LEN` bytes each: `current` makes them, and those of `previous`, which may
+// be `NULL`, are accepted as well. For servers that hand out their keys by means of their own; from now on no key takes
+// its turn by itself. To be called at all servers of an address, first with the new key as `previous`, then with it as
+// `current`: then none gets a token whose key it does not know yet.
+//
+// Pointers:
+// `endpoint` is a handle that was not freed; `current` may be read for that many bytes, and `previous` unless `NULL`.
+JspError jsp_endpoint_set_token_keys(struct JspEndpoint *endpoint,
+                                     const uint8_t *current,
+                                     const uint8_t *previous);
+
 // The counters of an endpoint.
 //
 // Pointers:
 // `stats` may be written for as many bytes as its `size` says.
 JspError jsp_endpoint_stats(struct JspEndpoint *endpoint, struct JspEndpointStats *stats);
+
+// How many reasons there are. The order of reasons may be another one in another version; their names stay.
+uint32_t jsp_drop_reason_count(void);
 
 // The name of the reason with this index in `dropped`, such as `malformed`; `NULL` beyond the last. Lives as long as the
 // library.

@@ -14,7 +14,9 @@ use crate::guard::catch;
 use crate::keys::{JSP_PUBLIC_KEY_LEN, parse_key_id, public_key};
 pub use crate::memory::JspBytes;
 use crate::memory::{Sized32, bytes, copied, copied_if_any, elements, put, put_text, read};
+use crate::path::{JSP_SERVER_ID_LEN, paths};
 use crate::policy::{JSP_FEC_NO_SYMBOLS, compression, fec, profile, switch};
+use crate::secrets::secrets;
 use crate::status::{JSP_ERROR_INVALID_ARGUMENT, JSP_ERROR_NULL, JspError};
 
 /// The server shows its public key to clients that know its key id; to others it stays silent.
@@ -173,6 +175,34 @@ pub struct JspConfig {
     pub mtu_discovery: u32,
     /// For `JSP_KEEP_ALIVE_EVERY`: after how much silence, at least 1 s. Otherwise 0.
     pub keep_alive_interval_ns: u64,
+    /// Packets after which a connection changes its keys, 16 to 2^40; the smaller number of both sides counts. Default
+    /// 2^22.
+    pub key_update_packets: u64,
+    /// Age at which a connection changes its keys, 3 s to 24 h, when the next packet is sent. Default 10 minutes.
+    pub key_update_age_ns: u64,
+    /// `JSP_SWITCH_...`: whether clients may move their connections to another network. Without, they are told, and only
+    /// a new port of the same host is followed, as a NAT gives it. Default yes.
+    pub allow_migration: u32,
+    /// `JSP_SWITCH_...`: whether to send now and then what every peer must ignore, so that nobody comes to rely on its
+    /// absence. Off only to compare bytes. Default yes.
+    pub grease: u32,
+    /// The id of this server that load balancers read in connection ids (QUIC-LB in clear). Servers that share a
+    /// `reset_key` must have different ones.
+    pub load_balancing_server_id: [u8; JSP_SERVER_ID_LEN],
+    /// Bytes of it that are in use, 1 to `JSP_SERVER_ID_LEN`; 0: connection ids say nothing to strangers.
+    pub load_balancing_server_id_len: u8,
+    /// The configuration of the load balancers, 0 to 6.
+    pub load_balancing_rotation: u32,
+    /// `JSP_SWITCH_...`: whether the server gives each client that has proven its address a token, with which its next
+    /// connection needs no further proof. Default yes.
+    pub new_tokens: u32,
+    /// The secret from which the keys of address tokens are derived, 32 bytes, for servers behind one address that must
+    /// accept each other's tokens; all of them set `unix_time_at_origin`. `token_key` wins over it. `NULL`: a random one.
+    pub token_secret: *const u8,
+    /// How long a derived key is used, at least 1 minute; for as long again its tokens are accepted. Default 24 h.
+    pub token_rotation_ns: u64,
+    /// How long a token for a later connection is good for, 1 s to 30 days. Default 24 h.
+    pub token_lifetime_ns: u64,
 }
 
 // SAFETY: a `u32` first; numbers and pointers take any bits.
@@ -229,7 +259,7 @@ unsafe fn names<'a>(names: *const JspBytes, len: usize) -> Result<Vec<&'a [u8]>,
 }
 
 /// Applies a number unless it is 0.
-fn set<T>(builder: T, number: u64, apply: impl FnOnce(T, u64) -> T) -> T {
+pub(crate) fn set<T>(builder: T, number: u64, apply: impl FnOnce(T, u64) -> T) -> T {
     if number == 0 { builder } else { apply(builder, number) }
 }
 
@@ -294,7 +324,7 @@ pub unsafe extern "C" fn jsp_config_check(
 
 /// # Safety
 /// As the fields say.
-unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, JspError> {
+pub(crate) unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, JspError> {
     if config.is_null() {
         return Ok(Config::builder());
     }
@@ -339,13 +369,7 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
         builder = builder.server_key(SecretKey::from_seed(seed));
     }
     // SAFETY: the caller's promise.
-    if let Some(key) = unsafe { copied_if_any(given.token_key) } {
-        builder = builder.token_key(key);
-    }
-    // SAFETY: the caller's promise.
-    if let Some(key) = unsafe { copied_if_any(given.reset_key) } {
-        builder = builder.reset_key(key);
-    }
+    builder = unsafe { secrets(builder, &given) }?;
     // SAFETY: the caller's promise.
     let protocols = unsafe { names(given.protocols, given.protocols_len) }?;
     if !protocols.is_empty() {
@@ -374,7 +398,7 @@ unsafe fn endpoint_builder(config: *const JspConfig) -> Result<ConfigBuilder, Js
         b.max_receive_window(c, s)
     })?;
     builder = set_both(builder, [given.send_buffer, given.stream_send_buffer], |b, c, s| b.send_buffer(c, s))?;
-    policy(rates(builder, &given)?, &given)
+    paths(policy(rates(builder, &given)?, &given)?, &given)
 }
 
 /// Applies what is said about rates.
@@ -512,7 +536,11 @@ mod tests {
         assert!(!refused(&|config| config.fec_max_symbols = JSP_FEC_NO_SYMBOLS));
         assert!(!refused(&|config| (config.compression, config.accept_compressed) = (3, 2)));
         assert!(!refused(&|config| (config.rate_limit_bytes, config.rate_limit_messages) = (1000, 1)));
-        let wrong: [&dyn Fn(&mut JspConfig); 16] = [
+        assert!(!refused(&|config| (config.key_update_packets, config.key_update_age_ns) = (16, 3_000_000_000)));
+        assert!(!refused(&|config| (config.allow_migration, config.grease, config.new_tokens) = (2, 2, 2)));
+        assert!(!refused(&|config| (config.load_balancing_server_id_len, config.load_balancing_rotation) = (7, 6)));
+        assert!(!refused(&|config| config.token_secret = [7; 32].as_ptr()));
+        let wrong: [&dyn Fn(&mut JspConfig); 27] = [
             &|config| config.profile = 4,
             &|config| config.accept_compressed = 3,
             &|config| config.compression = 4,
@@ -529,6 +557,17 @@ mod tests {
             &|config| config.rate_limit_bytes_burst = 1,
             &|config| config.rate_limit_messages = 1_000_001,
             &|config| config.rate_limit_messages_burst = 1,
+            &|config| config.key_update_packets = 15,
+            &|config| config.key_update_age_ns = 1,
+            &|config| config.allow_migration = 3,
+            &|config| config.grease = 3,
+            &|config| config.new_tokens = 3,
+            &|config| config.load_balancing_server_id_len = 8,
+            &|config| config.load_balancing_rotation = 1,
+            &|config| (config.load_balancing_server_id_len, config.load_balancing_rotation) = (1, 7),
+            &|config| (config.load_balancing_server_id_len, config.load_balancing_rotation) = (1, 256),
+            &|config| config.token_rotation_ns = 1,
+            &|config| config.token_lifetime_ns = 1,
         ];
         for (number, change) in wrong.into_iter().enumerate() {
             assert!(refused(change), "{number}");

@@ -49,6 +49,9 @@ pub const JSP_EVENT_INCOMING: u32 = 16;
 pub const JSP_EVENT_PATH_SUSPECT: u32 = 17;
 /// The peer says at which address it sees this side, for the first time or a new one: `jsp_conn_observed_address`.
 pub const JSP_EVENT_ADDRESS_OBSERVED: u32 = 18;
+/// The connection goes over another path now, and this path has proven to work: `jsp_conn_info` has the peer's address. A
+/// server's peer has moved, or a client has: `jsp_endpoint_rebind`, `jsp_conn_migrate`.
+pub const JSP_EVENT_PATH_CHANGED: u32 = 19;
 
 /// The peer has the whole message.
 pub const JSP_OUTCOME_ACKED: u32 = 0;
@@ -158,6 +161,7 @@ fn event(id: ConnId, event: Event) -> JspEvent {
             JspEvent { detail, code: id.get(), ..on(JSP_EVENT_MESSAGE_OUTCOME, stream) }
         }
         Event::StreamsAvailable(ty) => JspEvent { detail: u32::from(ty.as_u8()), ..of(JSP_EVENT_STREAMS_AVAILABLE) },
+        Event::PathChanged => of(JSP_EVENT_PATH_CHANGED),
         Event::PathSuspect => of(JSP_EVENT_PATH_SUSPECT),
         Event::AddressObserved => of(JSP_EVENT_ADDRESS_OBSERVED),
         Event::Closed => of(JSP_EVENT_CLOSED),

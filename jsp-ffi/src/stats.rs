@@ -46,11 +46,25 @@ pub struct JspEndpointStats {
     pub dropped_total: u64,
     /// Datagrams dropped, by reason.
     pub dropped: [u64; JSP_DROP_REASONS],
+    /// Seals that were opened, or tried, for addresses without a valid token.
+    pub seal_openings: u64,
+    /// Peers told that their connection is lost.
+    pub resets_sent: u64,
+    /// Connections that ended because their peer said so.
+    pub resets_received: u64,
+    /// Clients of another version told which one is spoken here.
+    pub version_negotiations_sent: u64,
+    /// Address tokens for later connections that were given to clients.
+    pub tokens_issued: u64,
+    /// Attempts that began with a token that proved the client's address.
+    pub tokens_accepted: u64,
+    /// Datagrams with a token that proved nothing: expired, used, of another address or key, or made up.
+    pub tokens_rejected: u64,
 }
 
 // SAFETY: a `u32` first; numbers take any bits.
 unsafe impl Sized32 for JspEndpointStats {
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, seal_openings);
 }
 
 /// One connection in numbers. What is not known yet is 0.
@@ -159,6 +173,14 @@ pub struct JspConnStats {
     pub mtu_black_holes: u64,
     /// PINGs sent to keep the connection alive.
     pub keep_alive_pings: u64,
+    /// Changes of the path, back and forth included.
+    pub path_changes: u64,
+    /// Packets of the peer from elsewhere that this side did not follow, because it moves too often.
+    pub path_switches_refused: u64,
+    /// Key updates of both sides that the peer has taken part in.
+    pub key_updates: u64,
+    /// The key phase, counted from 0: one more than `key_updates` while the peer is still to follow an update.
+    pub key_phase: u64,
 }
 
 // SAFETY: a `u32` first; numbers take any bits.
@@ -193,12 +215,25 @@ pub unsafe extern "C" fn jsp_endpoint_stats(endpoint: *mut JspEndpoint, stats: *
             key_infos_sent: from.key_infos_sent,
             dropped_total: from.dropped_total(),
             dropped,
+            seal_openings: from.seal_openings,
+            resets_sent: from.resets_sent,
+            resets_received: from.resets_received,
+            version_negotiations_sent: from.version_negotiations_sent,
+            tokens_issued: from.tokens_issued,
+            tokens_accepted: from.tokens_accepted,
+            tokens_rejected: from.tokens_rejected,
         };
         // SAFETY: the caller's promise.
         unsafe { write(stats, &value) }
     };
     // SAFETY: the caller's promise.
     unsafe { with(endpoint, work) }
+}
+
+/// How many reasons there are. The order of reasons may be another one in another version; their names stay.
+#[unsafe(no_mangle)]
+pub extern "C" fn jsp_drop_reason_count() -> u32 {
+    NAMES.len() as u32
 }
 
 /// The name of the reason with this index in `dropped`, such as `malformed`; `NULL` beyond the last. Lives as long as the
@@ -227,6 +262,7 @@ const NAMES: &[&CStr] = &[
     c"duplicate",
     c"too_old",
     c"key_phase",
+    c"address",
     c"refused",
     c"closed",
     c"seal_limit",
@@ -308,6 +344,10 @@ impl From<&jsp_proto::ConnStats> for JspConnStats {
             mtu_probes_sent: from.mtu_probes_sent,
             mtu_black_holes: from.mtu_black_holes,
             keep_alive_pings: from.keep_alive_pings,
+            path_changes: from.path_changes,
+            path_switches_refused: from.path_switches_refused,
+            key_updates: from.key_updates,
+            key_phase: from.key_phase,
         }
     }
 }
@@ -325,6 +365,8 @@ mod tests {
             // SAFETY: a text of this library.
             assert_eq!(unsafe { CStr::from_ptr(name) }.to_str(), Ok(reason.name()));
         }
+        assert_eq!(jsp_drop_reason_count() as usize, DropReason::ALL.len());
+        assert!(jsp_drop_reason_name(jsp_drop_reason_count()).is_null());
         assert!(jsp_drop_reason_name(u32::MAX).is_null());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use jsp_proto::{ConnectError, ConnectionError, OpenError, RecvError, SendError};
+use jsp_proto::{ConnectError, ConnectionError, KeyUpdateError, MigrateError, OpenError, RecvError, SendError};
 
 /// 0 if a function did what it was asked, a negative number if not: one of `JSP_ERROR_...`.
 pub type JspError = i32;
@@ -87,6 +87,17 @@ pub const JSP_ERROR_ADDRESS: JspError = -32;
 pub const JSP_ERROR_WRONG_STATE: JspError = -33;
 /// Messages had to be discarded because nobody received them. Reported once; the rest can be received.
 pub const JSP_ERROR_DISCARDED: JspError = -34;
+/// Only the client of a connection moves it.
+pub const JSP_ERROR_NOT_A_CLIENT: JspError = -35;
+/// The server does not allow connections to move.
+pub const JSP_ERROR_MIGRATION_FORBIDDEN: JspError = -36;
+/// The server has given no connection id for another path yet: try again after a round trip.
+pub const JSP_ERROR_NO_CONNECTION_ID: JspError = -37;
+/// Not before `JSP_EVENT_HANDSHAKE_CONFIRMED`.
+pub const JSP_ERROR_NOT_CONFIRMED: JspError = -38;
+/// The key update before is not complete: the peer has not followed it yet, or did so less than three probe timeouts or
+/// 3 s ago.
+pub const JSP_ERROR_KEY_UPDATE_PENDING: JspError = -39;
 
 /// The connection ended: this side closed it.
 pub const JSP_ERROR_LOCALLY_CLOSED: JspError = -64;
@@ -152,6 +163,11 @@ const TEXTS: &[(JspError, &CStr)] = &[
     (JSP_ERROR_ADDRESS, c"the address cannot be read or stands for nothing: give HOST:PORT"),
     (JSP_ERROR_WRONG_STATE, c"the call comes at the wrong time"),
     (JSP_ERROR_DISCARDED, c"messages were discarded because nobody received them"),
+    (JSP_ERROR_NOT_A_CLIENT, c"only the client of a connection moves it"),
+    (JSP_ERROR_MIGRATION_FORBIDDEN, c"the server does not allow connections to move"),
+    (JSP_ERROR_NO_CONNECTION_ID, c"the server has given no connection id for another path yet"),
+    (JSP_ERROR_NOT_CONFIRMED, c"the handshake is not confirmed yet"),
+    (JSP_ERROR_KEY_UPDATE_PENDING, c"the key update before is not complete"),
     (JSP_ERROR_LOCALLY_CLOSED, c"this side closed the connection"),
     (JSP_ERROR_PEER_CLOSED, c"the peer closed the connection"),
     (JSP_ERROR_PEER_ERROR, c"the peer reported a protocol error"),
@@ -196,6 +212,23 @@ pub(crate) fn of_recv(error: RecvError) -> JspError {
         RecvError::WrongKind => JSP_ERROR_WRONG_KIND,
         RecvError::Stopped | RecvError::Corrupt => JSP_ERROR_STOPPED,
         _ => JSP_ERROR_NO_STREAM,
+    }
+}
+
+pub(crate) fn of_migrate(error: MigrateError) -> JspError {
+    match error {
+        MigrateError::NotAClient => JSP_ERROR_NOT_A_CLIENT,
+        MigrateError::Forbidden => JSP_ERROR_MIGRATION_FORBIDDEN,
+        MigrateError::NoConnectionId => JSP_ERROR_NO_CONNECTION_ID,
+        _ => JSP_ERROR_NOT_CONNECTED,
+    }
+}
+
+pub(crate) fn of_key_update(error: KeyUpdateError) -> JspError {
+    match error {
+        KeyUpdateError::NotConfirmed => JSP_ERROR_NOT_CONFIRMED,
+        KeyUpdateError::Pending => JSP_ERROR_KEY_UPDATE_PENDING,
+        _ => JSP_ERROR_CLOSED,
     }
 }
 

@@ -87,6 +87,10 @@ static void null_handles(void)
     GONE(jsp_conn_set_network(NULL, 0, 0, JSP_NETWORK_WIFI));
     GONE(jsp_conn_set_app_state(NULL, 0, 0, JSP_APP_SLEEP));
     GONE(jsp_conn_observed_address(NULL, 0, 0, &(JspAddress){0}));
+    GONE(jsp_endpoint_rebind(NULL, 0, NULL));
+    GONE(jsp_endpoint_set_token_keys(NULL, out, NULL));
+    GONE(jsp_conn_migrate(NULL, 0, 0, &address));
+    GONE(jsp_conn_update_keys(NULL, 0, 0));
     GONE(jsp_conn_close(NULL, 0, 0, 0, NULL, 0));
     GONE(jsp_conn_abort(NULL, 0, 0, 0, NULL, 0));
     GONE(jsp_conn_discard(NULL, 0, 0));
@@ -137,6 +141,8 @@ static void null_pointers(void)
     GONE(jsp_endpoint_receive(end, 0, out, sizeof(out), NULL, 1));
     GONE(jsp_endpoint_poll(end, 0, NULL));
     GONE(jsp_endpoint_connect(end, 0, NULL, NULL, &id));
+    GONE(jsp_endpoint_set_token_keys(end, NULL, out));
+    GONE(jsp_conn_migrate(end, 0, ids[CLIENT], NULL));
     GONE(jsp_endpoint_connect(end, 0, &world->address[SERVER], NULL, NULL));
     GONE(jsp_endpoint_is_idle(end, NULL));
     GONE(jsp_endpoint_stats(end, NULL));
@@ -276,7 +282,7 @@ static void struct_sizes(void)
     SIZES(JspMessageOptions, call_send_message, 1);
     SIZES(JspConnInfo, call_info, 0);
     SIZES_FROM(offsetof(JspConnStats, compressions_tried), JspConnStats, call_stats, 0);
-    SIZES(JspEndpointStats, call_endpoint_stats, 0);
+    SIZES_FROM(offsetof(JspEndpointStats, seal_openings), JspEndpointStats, call_endpoint_stats, 0);
     CHECK_OK(jsp_conn_abort(world->end[CLIENT], world->now_ns, ids[CLIENT], 0, NULL, 0));
     SIZES(JspCloseReason, call_reason, 0);
 #undef SIZES_FROM
@@ -659,9 +665,10 @@ static JspError walk_incoming(Walk *walk, JspEndpoint *end)
 static JspError walk_connection(Walk *walk, JspEndpoint *end)
 {
     uint64_t id = pick(walk, walk->connections);
+    JspAddress address = walk->world->address[roll(walk, SIDES)];
     size_t len;
 
-    switch (roll(walk, 13)) {
+    switch (roll(walk, 16)) {
     case 0:
         make_room(walk, sizeof(JspConnInfo));
         return jsp_conn_info(end, id, &walk->room.info);
@@ -688,6 +695,14 @@ static JspError walk_connection(Walk *walk, JspEndpoint *end)
                                                                   roll(walk, roll(walk, 5)));
     case 12:
         return jsp_conn_set_network(end, now(walk), id, (uint32_t)roll(walk, 5));
+    case 13:
+        address.family = (uint8_t)roll(walk, 7);
+        return jsp_conn_migrate(end, now(walk), id, &address);
+    case 14:
+        address.family = (uint8_t)roll(walk, 7);
+        return jsp_endpoint_rebind(end, now(walk), roll(walk, 2) == 0 ? NULL : &address);
+    case 15:
+        return jsp_conn_update_keys(end, now(walk), id);
     case 8:
         make_room(walk, sizeof(JspEndpointStats));
         return jsp_endpoint_stats(end, &walk->room.endpoint_stats);
@@ -767,6 +782,7 @@ static JspError walk_new(Walk *walk, JspEndpoint *end)
     walk->room.config.protocols = NULL;
     walk->room.config.protocols_len = (size_t)roll(walk, 2);
     walk->room.config.token_key = walk->room.config.reset_key = NULL;
+    walk->room.config.token_secret = NULL;
     walk->room.words[3 + roll(walk, sizeof(JspConfig) / 8 - 5)] = 0;
     walk->room.config.idle_timeout_ns = roll(walk, 4) == 0 ? roll(walk, 0) : 0;
     error = jsp_endpoint_new(roll(walk, 8) == 0 ? NULL : &walk->room.config, SERVER_SEED, &made);

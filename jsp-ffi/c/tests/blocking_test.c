@@ -140,6 +140,9 @@ static void null_is_an_error_everywhere(void)
     CHECK(jsp_connection_pin(NULL, "") == JSP_ERROR_NULL);
     CHECK(jsp_connection_configure(NULL, NULL) == JSP_ERROR_NULL);
     CHECK(jsp_connection_set_ttl(NULL, 1) == JSP_ERROR_NULL);
+    CHECK(jsp_connection_set_keep_alive(NULL, 1) == JSP_ERROR_NULL);
+    CHECK(jsp_connection_set_config(NULL, NULL) == JSP_ERROR_NULL);
+    CHECK(jsp_connection_rebind(NULL) == JSP_ERROR_NULL);
     CHECK(jsp_connection_close(NULL) == JSP_ERROR_NULL);
     CHECK(jsp_connection_close_text(NULL, text, sizeof text, &len) == JSP_ERROR_NULL);
     CHECK(jsp_connection_peer_key_id(NULL, text) == JSP_ERROR_NULL);
@@ -164,6 +167,7 @@ static void calls_at_the_wrong_time_are_errors(void)
     size_t len;
     char text[640];
     CHECK(jsp_connection_close(early) == JSP_ERROR_NOT_CONNECTED);
+    CHECK(jsp_connection_rebind(early) == JSP_ERROR_NOT_CONNECTED);
     CHECK(jsp_connection_connect(early, NULL) == JSP_ERROR_NULL);
     CHECK(jsp_connection_connect(early, "no address") == JSP_ERROR_ADDRESS);
     CHECK(jsp_connection_pin(early, "no key id") == JSP_ERROR_INVALID_KEY_ID);
@@ -172,6 +176,8 @@ static void calls_at_the_wrong_time_are_errors(void)
     // Freed between every two steps: nothing is left behind.
     JspConnection *bound = jsp_connection_new();
     CHECK(jsp_connection_connect(bound, server.address) == JSP_ERROR_OK);
+    CHECK(jsp_connection_set_keep_alive(bound, 1) == JSP_ERROR_WRONG_STATE);
+    CHECK(jsp_connection_set_config(bound, NULL) == JSP_ERROR_WRONG_STATE);
     jsp_connection_free(bound);
     JspConnection *open = connected(server.address);
     CHECK(jsp_connection_close_text(open, text, sizeof text, &len) == JSP_ERROR_WRONG_STATE);
@@ -200,11 +206,106 @@ static void calls_at_the_wrong_time_are_errors(void)
     jsp_connection_free(client);
 }
 
+#define PIECE 20000
+#define PIECES 400
+#define REBINDS 3
+
+static void *echo_one(void *argument)
+{
+    const Server *server = argument;
+    JspConnection *connection;
+    CHECK(jsp_listener_accept(server->listener, PATIENCE_MS, &connection) == JSP_ERROR_OK);
+    CHECK(jsp_connection_rebind(connection) == JSP_ERROR_NOT_A_CLIENT);
+    return echo(connection);
+}
+
+static void *send_pieces(void *argument)
+{
+    static uint8_t piece[PIECE];
+    JspConnection *connection = argument;
+    uint32_t stream;
+    CHECK(jsp_connection_open_stream(connection, 1, JSP_DELIVERY_MODE_RELIABLE, &stream) == JSP_ERROR_OK);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        memset(piece, (int)(i % 251), sizeof piece);
+        memcpy(piece, &i, sizeof i);
+        CHECK(jsp_connection_send(connection, stream, piece, sizeof piece) == JSP_ERROR_OK);
+    }
+    return NULL;
+}
+
+// The socket is replaced again and again while data goes in both directions.
+static void another_socket_loses_nothing(void)
+{
+    static uint8_t piece[PIECE];
+    Server server = start();
+    pthread_t serving, sending;
+    CHECK(pthread_create(&serving, NULL, echo_one, &server) == 0);
+    JspConnection *connection = connected(server.address);
+    CHECK(pthread_create(&sending, NULL, send_pieces, connection) == 0);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        uint32_t number;
+        size_t len;
+        CHECK(jsp_connection_recv(connection, NULL, piece, sizeof piece, &len, PATIENCE_MS) == JSP_ERROR_OK);
+        memcpy(&number, piece, sizeof number);
+        CHECK(len == sizeof piece && number == i && piece[4] == i % 251 && piece[PIECE - 1] == i % 251);
+        if (i % (PIECES / (REBINDS + 1)) == PIECES / (REBINDS + 1) - 1 && i + 1 < PIECES) {
+            CHECK(jsp_connection_rebind(connection) == JSP_ERROR_OK);
+        }
+    }
+    JspConnStats stats = {0};
+    stats.size = sizeof stats;
+    CHECK(jsp_connection_stats(connection, &stats) == JSP_ERROR_OK);
+    CHECK(stats.path_changes == REBINDS);
+    CHECK(pthread_join(sending, NULL) == 0);
+    CHECK(jsp_connection_close(connection) == JSP_ERROR_OK);
+    CHECK(jsp_connection_rebind(connection) == JSP_ERROR_LOCALLY_CLOSED);
+    jsp_connection_free(connection);
+    CHECK(pthread_join(serving, NULL) == 0);
+    jsp_listener_free(server.listener);
+}
+
+// A connection that gives up after a second of silence, with or without keepalive.
+static JspConnection *impatient(const char *address, uint32_t keep_alive)
+{
+    JspConnection *connection = jsp_connection_new();
+    JspConfig config = {0};
+    config.size = sizeof config;
+    config.idle_timeout_ns = 1000000000;
+    config.server_seed = (const uint8_t *)"nobody serves with a connection.";
+    CHECK(jsp_connection_set_config(connection, &config) == JSP_ERROR_INVALID_ARGUMENT);
+    config.server_seed = NULL;
+    CHECK(jsp_connection_set_config(connection, &config) == JSP_ERROR_OK);
+    CHECK(jsp_connection_set_keep_alive(connection, keep_alive) == JSP_ERROR_OK);
+    CHECK(jsp_connection_connect(connection, address) == JSP_ERROR_OK);
+    CHECK(jsp_connection_handshake(connection) == JSP_ERROR_OK);
+    return connection;
+}
+
+static void silence_is_bridged_by_keepalive(void)
+{
+    Server server = start();
+    uint8_t byte;
+    size_t len;
+    JspConnection *kept = impatient(server.address, 1);
+    JspConnection *silent = impatient(server.address, 0);
+    CHECK(jsp_connection_recv(silent, NULL, &byte, 1, &len, PATIENCE_MS) == JSP_ERROR_IDLE_TIMEOUT);
+    CHECK(jsp_connection_recv(kept, NULL, &byte, 1, &len, 3000) == JSP_ERROR_TIMEOUT);
+    JspConnStats stats = {0};
+    stats.size = sizeof stats;
+    CHECK(jsp_connection_stats(kept, &stats) == JSP_ERROR_OK);
+    CHECK(stats.keep_alive_pings > 0);
+    jsp_connection_free(silent);
+    jsp_connection_free(kept);
+    jsp_listener_free(server.listener);
+}
+
 int main(void)
 {
     null_is_an_error_everywhere();
     calls_at_the_wrong_time_are_errors();
     echoes_come_back();
-    puts("3 tests passed");
+    another_socket_loses_nothing();
+    silence_is_bridged_by_keepalive();
+    puts("5 tests passed");
     return 0;
 }

@@ -129,9 +129,11 @@ static void test_keys_and_versions(void)
     CHECK_IS(jsp_abi_check(JSP_ABI_VERSION + 1), JSP_ERROR_ABI);
     CHECK(strchr(jsp_version(), '.') != NULL);
     CHECK(jsp_drop_reason_name(0) != NULL);
-    for (i = 0; jsp_drop_reason_name(i) != NULL; i++) {
-        CHECK(i < JSP_DROP_REASONS);
+    CHECK(jsp_drop_reason_count() <= JSP_DROP_REASONS);
+    for (i = 0; i < jsp_drop_reason_count(); i++) {
+        CHECK(jsp_drop_reason_name(i) != NULL);
     }
+    CHECK(jsp_drop_reason_name(i) == NULL);
     CHECK(jsp_drop_reason_name(UINT32_MAX) == NULL);
 }
 
@@ -1246,10 +1248,229 @@ static void test_statistics(void)
     CHECK_OK(jsp_endpoint_receive(world->end[SERVER], world->now_ns, rubbish, sizeof(rubbish),
                                   &datagram, 1));
     server = endpoint_stats(world, SERVER);
+    /* It looks like a packet of a connection that is lost, and its sender is told so. */
+    CHECK(server.dropped_total == 0 && server.resets_sent == 1);
+    memset(rubbish, 0x5a, sizeof(rubbish));
+    datagram.len = 3;
+    CHECK_OK(jsp_endpoint_receive(world->end[SERVER], world->now_ns, rubbish, sizeof(rubbish),
+                                  &datagram, 1));
+    server = endpoint_stats(world, SERVER);
     for (i = 0; i < JSP_DROP_REASONS; i++) {
         dropped += server.dropped[i];
     }
     CHECK(server.dropped_total == 1 && dropped == 1);
+    world_free(world);
+}
+
+/* ---- paths and keys */
+
+/* Sends `count` messages, each a number, and receives what has come, in order. */
+static void send_numbers(World *world, const uint64_t ids[SIDES], uint64_t stream, uint32_t *sent,
+                         uint32_t count)
+{
+    for (; count > 0; count--, *sent += 1) {
+        CHECK_OK(jsp_stream_send_message(world->end[CLIENT], world->now_ns, ids[CLIENT], stream,
+                                         (const uint8_t *)sent, sizeof(*sent), NULL, NULL));
+    }
+}
+
+static void receive_numbers(World *world, const uint64_t ids[SIDES], uint64_t stream,
+                            uint32_t *received)
+{
+    uint32_t number;
+    size_t len;
+
+    while (jsp_stream_recv_message(world->end[SERVER], world->now_ns, ids[SERVER], stream,
+                                   (uint8_t *)&number, sizeof(number), &len) == JSP_ERROR_OK) {
+        CHECK(len == sizeof(number) && number == *received);
+        *received += 1;
+    }
+}
+
+static JspConnStats path_stats(World *world, int side, const uint64_t ids[SIDES])
+{
+    return conn_stats(world, side, ids[side]);
+}
+
+/* The device gets another address, and the old socket is gone with all that is on its way to it. */
+static void test_rebinding(void)
+{
+    uint64_t ids[SIDES], stream;
+    uint32_t sent = 0, received = 0;
+    JspStreamOptions options = stream_options(JSP_STREAM_ORDERED_MESSAGES);
+    JspAddress bad = {0};
+    JspConnInfo info;
+    Settings settings;
+    World *world;
+
+    settings_init(&settings);
+    world = connected(&settings, ids);
+    world->has_strangers = 1;
+    stream = world_open(world, ids, &options);
+    send_numbers(world, ids, stream, &sent, 500);
+    CHECK(world_step(world, JSP_NEVER - 1));
+    receive_numbers(world, ids, stream, &received);
+
+    bad.family = 5;
+    CHECK_IS(jsp_endpoint_rebind(world->end[CLIENT], world->now_ns, &bad), JSP_ERROR_INVALID_ARGUMENT);
+    CHECK_OK(jsp_address_parse("10.9.9.9:99", &world->address[CLIENT]));
+    CHECK_OK(jsp_endpoint_rebind(world->end[CLIENT], world->now_ns, &world->address[CLIENT]));
+    CHECK(world_await(world, CLIENT, JSP_EVENT_PATH_CHANGED).connection == ids[CLIENT]);
+    CHECK(world_await(world, SERVER, JSP_EVENT_PATH_CHANGED).connection == ids[SERVER]);
+    info = conn_info(world, SERVER, ids[SERVER]);
+    CHECK(memcmp(&info.remote, &world->address[CLIENT], sizeof(info.remote)) == 0);
+
+    /* A second time, and the program does not know its address. */
+    send_numbers(world, ids, stream, &sent, 500);
+    CHECK_OK(jsp_address_parse("10.9.9.10:99", &world->address[CLIENT]));
+    CHECK_OK(jsp_endpoint_rebind(world->end[CLIENT], world->now_ns, NULL));
+    world_await(world, SERVER, JSP_EVENT_PATH_CHANGED);
+    world_run(world, 2 * SECOND);
+    receive_numbers(world, ids, stream, &received);
+    CHECK(received == sent && sent == 1000);
+    CHECK(path_stats(world, CLIENT, ids).path_changes == 2);
+    CHECK(path_stats(world, SERVER, ids).path_changes == 2);
+    CHECK(path_stats(world, SERVER, ids).path_switches_refused == 0);
+    world_free(world);
+}
+
+/* A program with two sockets moves a connection from one to the other. */
+static void test_two_sockets(void)
+{
+    uint64_t ids[SIDES], stream;
+    uint32_t sent = 0, received = 0;
+    JspStreamOptions options = stream_options(JSP_STREAM_ORDERED_MESSAGES);
+    JspConnInfo info;
+    Settings settings;
+    World *world;
+
+    settings_init(&settings);
+    world = connected(&settings, ids);
+    CHECK_OK(jsp_address_parse("10.9.9.9:99", &world->second));
+    stream = world_open(world, ids, &options);
+    send_numbers(world, ids, stream, &sent, 300);
+    CHECK_IS(jsp_conn_migrate(world->end[SERVER], world->now_ns, ids[SERVER], &world->second),
+             JSP_ERROR_NOT_A_CLIENT);
+    CHECK_IS(jsp_conn_migrate(world->end[CLIENT], world->now_ns, ids[CLIENT] + 1, &world->second),
+             JSP_ERROR_NO_CONNECTION);
+    CHECK_OK(jsp_conn_migrate(world->end[CLIENT], world->now_ns, ids[CLIENT], &world->second));
+    send_numbers(world, ids, stream, &sent, 300);
+    world_await(world, CLIENT, JSP_EVENT_PATH_CHANGED);
+    world_await(world, SERVER, JSP_EVENT_PATH_CHANGED);
+    info = conn_info(world, SERVER, ids[SERVER]);
+    CHECK(memcmp(&info.remote, &world->second, sizeof(info.remote)) == 0);
+    world_run(world, 2 * SECOND);
+    receive_numbers(world, ids, stream, &received);
+    CHECK(received == sent && sent == 600);
+    world_free(world);
+}
+
+static void test_moves_that_are_refused(void)
+{
+    uint64_t ids[SIDES];
+    Settings settings;
+    World *world;
+
+    settings_init(&settings);
+    settings.server.allow_migration = JSP_SWITCH_OFF;
+    world = world_new(&settings);
+    trust_pinned(&settings, world);
+    CHECK_OK(jsp_address_parse("10.9.9.9:99", &world->second));
+    CHECK_OK(jsp_endpoint_connect(world->end[CLIENT], world->now_ns, &world->address[SERVER],
+                                  &settings.trust, &ids[CLIENT]));
+    CHECK_IS(jsp_conn_migrate(world->end[CLIENT], world->now_ns, ids[CLIENT], &world->second),
+             JSP_ERROR_NOT_CONNECTED);
+    CHECK_IS(jsp_conn_update_keys(world->end[CLIENT], world->now_ns, ids[CLIENT]),
+             JSP_ERROR_NOT_CONFIRMED);
+    world_await(world, CLIENT, JSP_EVENT_HANDSHAKE_CONFIRMED);
+    CHECK_IS(jsp_conn_migrate(world->end[CLIENT], world->now_ns, ids[CLIENT], &world->second),
+             JSP_ERROR_MIGRATION_FORBIDDEN);
+    world_free(world);
+}
+
+static void test_key_updates(void)
+{
+    uint64_t ids[SIDES];
+    JspConnStats stats;
+    Settings settings;
+    World *world;
+    int side;
+
+    settings_init(&settings);
+    settings.client.key_update_age_ns = 24 * 3600 * SECOND;
+    world = connected(&settings, ids);
+    world_run(world, 5 * SECOND);
+    CHECK_OK(jsp_conn_update_keys(world->end[CLIENT], world->now_ns, ids[CLIENT]));
+    CHECK_IS(jsp_conn_update_keys(world->end[CLIENT], world->now_ns, ids[CLIENT]),
+             JSP_ERROR_KEY_UPDATE_PENDING);
+    world_run(world, 5 * SECOND);
+    for (side = 0; side < SIDES; side++) {
+        stats = conn_stats(world, side, ids[side]);
+        CHECK(stats.key_updates == 1 && stats.key_phase == 1);
+    }
+    CHECK_OK(jsp_conn_update_keys(world->end[CLIENT], world->now_ns, ids[CLIENT]));
+    world_run(world, 5 * SECOND);
+    CHECK(conn_stats(world, CLIENT, ids[CLIENT]).key_updates == 2);
+    CHECK_OK(jsp_conn_close(world->end[CLIENT], world->now_ns, ids[CLIENT], 0, NULL, 0));
+    CHECK_IS(jsp_conn_update_keys(world->end[CLIENT], world->now_ns, ids[CLIENT]), JSP_ERROR_CLOSED);
+    world_free(world);
+}
+
+/* What load balancers read in the ids that a server gives its clients. */
+static void test_load_balancing(void)
+{
+    static const uint8_t id[] = {0x5a, 0xb1, 0xc2};
+    uint64_t ids[SIDES];
+    JspEndpointStats stats;
+    Settings settings;
+    World *world;
+    size_t i, named = 0;
+
+    settings_init(&settings);
+    memcpy(settings.server.load_balancing_server_id, id, sizeof(id));
+    settings.server.load_balancing_server_id_len = sizeof(id);
+    settings.server.load_balancing_rotation = 3;
+    world = connected(&settings, ids);
+    CHECK_OK(jsp_conn_close(world->end[CLIENT], world->now_ns, ids[CLIENT], 0, NULL, 0));
+    world_poll(world);
+    for (i = 0; i < world->packets_len; i++) {
+        const Packet *packet = &world->packets[i];
+        /* A short header: the server's id follows the first byte, behind rotation and length. */
+        if (packet->to == SERVER && packet->len > 5 && packet->data[1] == (3 << 5 | 11)) {
+            named += memcmp(packet->data + 2, id, sizeof(id)) == 0;
+        }
+    }
+    CHECK(named > 0);
+    stats = endpoint_stats(world, SERVER);
+    CHECK(stats.tokens_issued == 1 && stats.tokens_accepted == 0 && stats.tokens_rejected == 0);
+    CHECK(stats.seal_openings > 0 && stats.resets_sent == 0 && stats.version_negotiations_sent == 0);
+    world_free(world);
+}
+
+/* Tokens of earlier connections, and the key that they were made with. */
+static void test_token_keys(void)
+{
+    static const uint8_t first[JSP_KEY_LEN] = {1}, second[JSP_KEY_LEN] = {2};
+    uint64_t ids[SIDES], again[SIDES];
+    Settings settings;
+    World *world;
+
+    settings_init(&settings);
+    settings.server.token_secret = first;
+    settings.server.retry = JSP_RETRY_ALWAYS;
+    world = connected(&settings, ids);
+    world_run(world, SECOND);
+    CHECK(endpoint_stats(world, SERVER).retries_sent == 1);
+    /* The first connection was asked to prove its address, the second brings its token. */
+    world_connect(world, &settings.trust, again);
+    world_run(world, SECOND);
+    CHECK(endpoint_stats(world, SERVER).retries_sent == 1);
+    CHECK(endpoint_stats(world, SERVER).tokens_accepted == 2);
+    /* With other keys the token of before is worth nothing. */
+    CHECK_OK(jsp_endpoint_set_token_keys(world->end[SERVER], second, NULL));
+    world_connect(world, &settings.trust, again);
+    CHECK(endpoint_stats(world, SERVER).retries_sent == 2);
+    CHECK(endpoint_stats(world, SERVER).tokens_rejected > 0);
     world_free(world);
 }
 
@@ -1292,6 +1513,12 @@ static const Test tests[] = {
     TEST(exported_keys),
     TEST(equal_seeds_give_equal_datagrams),
     TEST(statistics),
+    TEST(rebinding),
+    TEST(two_sockets),
+    TEST(moves_that_are_refused),
+    TEST(key_updates),
+    TEST(load_balancing),
+    TEST(token_keys),
 };
 
 int main(int argc, char **argv)

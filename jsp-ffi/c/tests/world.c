@@ -47,6 +47,14 @@ void world_free(World *world)
     free(world);
 }
 
+/* Whether what goes there arrives at a socket of this side. */
+static int is_at(const World *world, int side, const JspAddress *address)
+{
+    return memcmp(address, &world->address[side], sizeof(*address)) == 0 ||
+           (side == CLIENT && world->second.family != JSP_FAMILY_NONE &&
+            memcmp(address, &world->second, sizeof(*address)) == 0);
+}
+
 static void carry(World *world, int from, const uint8_t *buffer, const JspTransmit *transmit)
 {
     Packet *packet = &world->packets[world->packets_len];
@@ -56,7 +64,7 @@ static void carry(World *world, int from, const uint8_t *buffer, const JspTransm
     CHECK(world->max_segments > 1 || transmit->segment == transmit->len);
     CHECK(transmit->ecn <= 3 && transmit->offset + transmit->len <= WORLD_BUFFER);
     world->batches += transmit->segment < transmit->len;
-    is_for_peer = memcmp(&transmit->remote, &world->address[!from], sizeof(JspAddress)) == 0;
+    is_for_peer = is_at(world, !from, &transmit->remote);
     CHECK(is_for_peer || world->has_strangers);
     /* A full network loses what is too much, as networks do. */
     if (world->loses[from] || !is_for_peer || world->packets_len == WORLD_PACKETS) {
@@ -64,6 +72,13 @@ static void carry(World *world, int from, const uint8_t *buffer, const JspTransm
     }
     packet->due_ns = world->now_ns + world->delay_ns;
     packet->to = !from;
+    /* A program with one socket need not know its address. */
+    packet->remote = transmit->local.family ? transmit->local : world->address[from];
+    memset(&packet->local, 0, sizeof(packet->local));
+    if (from == SERVER && world->second.family != JSP_FAMILY_NONE) {
+        packet->local = transmit->remote;
+    }
+    CHECK(is_at(world, from, &packet->remote) || world->has_strangers);
     packet->len = transmit->len;
     packet->stride = transmit->segment;
     packet->data = malloc(transmit->len);
@@ -128,7 +143,8 @@ void world_deliver(World *world)
     memset(&datagram, 0, sizeof(datagram));
     datagram.len = packet.len;
     datagram.stride = packet.stride;
-    datagram.remote = world->address[!packet.to];
+    datagram.remote = packet.remote;
+    datagram.local = packet.local;
     CHECK_OK(jsp_endpoint_receive(world->end[packet.to], world->now_ns, packet.data, packet.len,
                                   &datagram, 1));
     free(packet.data);

@@ -44,6 +44,9 @@ enum { CLIENT, SERVER, SIDES };
 typedef struct Packet {
     uint64_t due_ns;
     int to;
+    /* From where, and to which address. */
+    JspAddress remote;
+    JspAddress local;
     size_t len;
     size_t stride;
     uint8_t *data;
@@ -52,6 +55,8 @@ typedef struct Packet {
 typedef struct World {
     JspEndpoint *end[SIDES];
     JspAddress address[SIDES];
+    /* The client's second socket, if it has one. */
+    JspAddress second;
     uint64_t wake_ns[SIDES];
     uint64_t now_ns;
     uint64_t delay_ns;

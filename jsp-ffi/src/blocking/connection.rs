@@ -10,6 +10,7 @@ use jsp_proto::driver::system;
 
 use super::channel::{Class, Mode};
 use super::link::{Deadline, Link, State, deadline};
+use super::settings::Settings;
 use super::target::{any_address, resolve};
 use crate::config::{JspClientConfig, client_config};
 use crate::guard::{catch, share};
@@ -24,8 +25,6 @@ use crate::stream::{
     JSP_DELIVERY_MODE_BEST_EFFORT, JSP_DELIVERY_MODE_PARTIALLY_RELIABLE, JSP_DELIVERY_MODE_RELIABLE, JspDeliveryMode,
 };
 
-/// How long an attempt to connect lasts, over all addresses that a name stands for.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a message of `JSP_DELIVERY_MODE_PARTIALLY_RELIABLE` is worth sending unless the program says otherwise.
 const TTL: Duration = Duration::from_secs(1);
 
@@ -35,6 +34,7 @@ const TTL: Duration = Duration::from_secs(1);
 pub struct JspConnection {
     stage: Mutex<Stage>,
     ttl: Mutex<Duration>,
+    settings: Mutex<Settings>,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,11 @@ enum Stage {
 impl JspConnection {
     /// The handle of a connection that is there.
     pub(super) fn open(link: Arc<Link>, id: ConnId) -> *mut Self {
-        Box::into_raw(Box::new(Self { stage: Mutex::new(Stage::Open(link, id)), ttl: Mutex::new(TTL) }))
+        Box::into_raw(Box::new(Self::at(Stage::Open(link, id))))
+    }
+
+    fn at(stage: Stage) -> Self {
+        Self { stage: Mutex::new(stage), ttl: Mutex::new(TTL), settings: Mutex::default() }
     }
 
     fn stage(&self) -> Result<MutexGuard<'_, Stage>, JspError> {
@@ -59,11 +63,23 @@ impl JspConnection {
     }
 
     /// The connection, if the handshake is done.
-    fn link(&self) -> Result<(Arc<Link>, ConnId), JspError> {
+    pub(super) fn link(&self) -> Result<(Arc<Link>, ConnId), JspError> {
         match &*self.stage()? {
             Stage::Open(link, id) => Ok((link.clone(), *id)),
             _ => Err(JSP_ERROR_NOT_CONNECTED),
         }
+    }
+
+    /// Changes the settings, while there is no socket that has them.
+    pub(super) fn prepare(&self, change: impl FnOnce(&mut Settings)) -> Outcome {
+        let stage = self.stage()?;
+        let Stage::New(_) = *stage else { return Err(JSP_ERROR_WRONG_STATE) };
+        change(&mut *self.settings.lock().map_err(|_| JSP_ERROR_POISONED)?);
+        Ok(())
+    }
+
+    fn settings(&self) -> Result<Settings, JspError> {
+        Ok(self.settings.lock().map_err(|_| JSP_ERROR_POISONED)?.clone())
     }
 
     fn ttl(&self) -> Result<Duration, JspError> {
@@ -72,7 +88,7 @@ impl JspConnection {
 }
 
 /// Why a connection is over, if it is.
-fn ended(state: &mut State, id: ConnId) -> Result<(), JspError> {
+pub(super) fn ended(state: &mut State, id: ConnId) -> Result<(), JspError> {
     match state.channels.get(&id) {
         Some(channel) => channel.end.as_ref().map_or(Ok(()), |(error, _)| Err(*error)),
         None => Err(JSP_ERROR_CLOSED),
@@ -83,8 +99,7 @@ fn ended(state: &mut State, id: ConnId) -> Result<(), JspError> {
 /// `jsp_connection_connect`.
 #[unsafe(no_mangle)]
 pub extern "C" fn jsp_connection_new() -> *mut JspConnection {
-    let connection = JspConnection { stage: Mutex::new(Stage::New(ClientConfig::new())), ttl: Mutex::new(TTL) };
-    Box::into_raw(Box::new(connection))
+    Box::into_raw(Box::new(JspConnection::at(Stage::New(ClientConfig::new()))))
 }
 
 /// Pins the server's key by its id, `jsp1-` and 52 letters and digits. Before `jsp_connection_handshake`; the address
@@ -148,7 +163,7 @@ pub unsafe extern "C" fn jsp_connection_connect(connection: *mut JspConnection, 
         let mut stage = connection.stage()?;
         let Stage::New(client) = &*stage else { return Err(JSP_ERROR_WRONG_STATE) };
         let client = pin.map_or_else(|| client.clone(), |pin| ClientConfig::fingerprints([pin]));
-        let link = bind(addresses[0], addresses.len())?;
+        let link = bind(addresses[0], connection.settings()?.config(addresses.len())?)?;
         *stage = Stage::Bound(client, addresses, link);
         Ok(())
     };
@@ -156,15 +171,14 @@ pub unsafe extern "C" fn jsp_connection_connect(connection: *mut JspConnection, 
     unsafe { share(connection, work) }
 }
 
-/// A socket that reaches `remote`, and its thread. One of so many addresses gets its share of the time.
-fn bind(remote: SocketAddr, addresses: usize) -> Result<Arc<Link>, JspError> {
-    let handshake = HANDSHAKE / u32::try_from(addresses).unwrap_or(u32::MAX);
-    let config = Config::builder().handshake_timeout(handshake).build().map_err(|_| JSP_ERROR_INVALID_ARGUMENT)?;
+/// A socket that reaches `remote`, and its thread.
+fn bind(remote: SocketAddr, config: Config) -> Result<Arc<Link>, JspError> {
     let socket = system::bind(any_address(remote)).map_err(|_| JSP_ERROR_SYSTEM)?;
     Link::start(socket, config, false).map_err(|_| JSP_ERROR_SYSTEM)
 }
 
-/// Connects, and blocks until that is done: at most about 10 s.
+/// Connects, and blocks until that is done: at most about 10 s, or the `handshake_timeout_ns` of
+/// `jsp_connection_set_config`.
 ///
 /// Errors: why it failed, from `JSP_ERROR_NO_ANSWER`, `JSP_ERROR_KEY_MISMATCH`, `JSP_ERROR_REFUSED`,
 /// `JSP_ERROR_TRUST_REQUIRED` and others; `JSP_ERROR_WRONG_STATE` without `jsp_connection_connect`. After a failure the
@@ -183,7 +197,7 @@ pub unsafe extern "C" fn jsp_connection_handshake(connection: *mut JspConnection
                 return Err(JSP_ERROR_WRONG_STATE);
             }
         };
-        let (link, id) = reach(&client, &addresses, link)?;
+        let (link, id) = reach(&client, &addresses, link, &connection.settings()?)?;
         *connection.stage()? = Stage::Open(link, id);
         Ok(())
     };
@@ -192,11 +206,19 @@ pub unsafe extern "C" fn jsp_connection_handshake(connection: *mut JspConnection
 }
 
 /// Tries one address after the other.
-fn reach(client: &ClientConfig, addresses: &[SocketAddr], first: Arc<Link>) -> Result<(Arc<Link>, ConnId), JspError> {
+fn reach(
+    client: &ClientConfig,
+    addresses: &[SocketAddr],
+    first: Arc<Link>,
+    settings: &Settings,
+) -> Result<(Arc<Link>, ConnId), JspError> {
     let mut bound = Some(first);
     let mut failure = JSP_ERROR_NOT_CONNECTED;
     for &address in addresses {
-        let link = bound.take().map_or_else(|| bind(address, addresses.len()), Ok)?;
+        let link = match bound.take() {
+            Some(link) => link,
+            None => bind(address, settings.config(addresses.len())?)?,
+        };
         match attempt(&link, client, address) {
             Ok(id) => return Ok((link, id)),
             Err(error) => failure = error,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use jsp_mio::mio::{Events, Poll, Token, Waker};
+use jsp_mio::mio::{Events, Poll, Registry, Token, Waker};
 use jsp_mio::proto::{Event as On, Side};
 use jsp_mio::{AppCode, Budget, Config, Conn, ConnId, Endpoint, Event};
 
@@ -49,6 +49,8 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) endpoint: Endpoint,
+    /// Where the thread's poll watches the socket.
+    registry: Registry,
     pub(super) channels: HashMap<ConnId, Channel>,
     /// Clients' connections that nobody has accepted yet.
     pub(super) arrived: VecDeque<ConnId>,
@@ -63,12 +65,13 @@ pub(super) struct State {
 impl Link {
     /// Starts the thread.
     pub(super) fn start(socket: UdpSocket, config: Config, listens: bool) -> io::Result<Arc<Self>> {
-        let mut endpoint = Endpoint::from_socket(socket, config)?;
+        let endpoint = Endpoint::from_socket(socket, config)?;
         let poll = Poll::new()?;
-        endpoint.register(poll.registry(), SOCKET)?;
         let waker = Waker::new(poll.registry(), CALLERS)?;
+        let registry = poll.registry().try_clone()?;
         let (channels, arrived) = (HashMap::new(), VecDeque::new());
-        let state = State { endpoint, channels, arrived, listens, abandoned: false, failed: None };
+        let mut state = State { endpoint, registry, channels, arrived, listens, abandoned: false, failed: None };
+        state.watch()?;
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), waker });
         let of_thread = shared.clone();
         let thread = thread::Builder::new().name("jsp".to_owned()).spawn(move || {
@@ -136,6 +139,11 @@ impl Drop for Link {
 impl State {
     fn check(&self) -> Result<(), JspError> {
         self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Lets the thread watch the endpoint's socket.
+    pub(super) fn watch(&mut self) -> io::Result<()> {
+        self.endpoint.register(&self.registry, SOCKET)
     }
 
     /// Whether an endpoint that takes no clients has nothing left to do. Others are not asked: it takes a look at every

@@ -8,7 +8,11 @@ mod channel;
 mod connection;
 mod link;
 mod listener;
+mod rebind;
+mod settings;
 mod target;
 
 pub use connection::*;
 pub use listener::*;
+pub use rebind::*;
+pub use settings::*;

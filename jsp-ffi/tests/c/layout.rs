@@ -39,9 +39,10 @@ fn in_rust() -> BTreeSet<String> {
             max_streams max_message_size max_queue_age_ns unix_time_at_origin token_key reset_key congestion
             reserved fixed_rate_without_congestion_control profile accept_compressed compression fec fec_sources
             fec_parity fec_max_overhead fec_max_symbols fec_target fec_max_delay_ns rate_limit_bytes
-            rate_limit_bytes_burst rate_limit_messages rate_limit_messages_burst
-            fec_parity fec_max_overhead fec_max_symbols fec_target fec_max_delay_ns
-            keep_alive mtu_discovery keep_alive_interval_ns
+            rate_limit_bytes_burst rate_limit_messages rate_limit_messages_burst keep_alive mtu_discovery
+            keep_alive_interval_ns key_update_packets key_update_age_ns allow_migration grease load_balancing_server_id
+            load_balancing_server_id_len load_balancing_rotation new_tokens token_secret token_rotation_ns
+            token_lifetime_ns
         }
         JspClientConfig {
             size trust public_key key_ids key_ids_len identity_seed identity_inline reserved psk psk_id app_token
@@ -65,6 +66,8 @@ fn in_rust() -> BTreeSet<String> {
         JspEndpointStats {
             size connections datagrams_received bytes_received datagrams_sent bytes_sent connections_confirmed
             connections_closed handshakes_started handshakes_refused retries_sent key_infos_sent dropped_total dropped
+            seal_openings resets_sent resets_received version_negotiations_sent tokens_issued tokens_accepted
+            tokens_rejected
         }
         JspConnStats {
             size probe_timeouts_in_row rtt_ns latest_rtt_ns min_rtt_ns rtt_variation_ns congestion_window pacing_rate
@@ -74,8 +77,8 @@ fn in_rust() -> BTreeSet<String> {
             messages_compressed bytes_before_compression bytes_after_compression fec_sources_sent fec_parity_sent
             fec_parity_bytes_sent fec_repaired_by_peer fec_unrepaired fec_sources_received fec_parity_received
             fec_parity_unused fec_repaired fec_repairs_refused fec_malformed fec_loss_ppm fec_block_sources
-            fec_block_parity fec_interleaving credit_delays message_delays
-            fec_block_parity fec_interleaving mtu_probes_sent mtu_black_holes keep_alive_pings
+            fec_block_parity fec_interleaving credit_delays message_delays mtu_probes_sent mtu_black_holes
+            keep_alive_pings path_changes path_switches_refused key_updates key_phase
         }
     }
 }
