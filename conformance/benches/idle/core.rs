@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jsp_proto::config::bounds::Bounds;
 use jsp_proto::{ClientConfig, Config, Endpoint, Entropy, Event, Instant, Output, Path, RecvMeta, SecretKey};
 
-use super::counting::{for_party, held};
+use super::counting::{for_party, held, pieces};
 
 const CLIENT: usize = 1;
 const SERVER: usize = 2;
@@ -55,7 +56,11 @@ pub(crate) fn measure(connections: usize) {
     let key = Arc::new(SecretKey::from_seed([9; 32]));
     let trust = ClientConfig::pinned(key.public().clone());
     let quiet = Duration::from_secs(3600);
-    let server = Config::builder().server_key(key).idle_timeout(quiet).build().expect("valid");
+    // One network of so many clients is what the bounds on networks are for.
+    let mut bounds = Bounds::default();
+    bounds.connections_per_prefix = u32::MAX;
+    bounds.tokenless_per_second = u32::MAX;
+    let server = Config::builder().server_key(key).idle_timeout(quiet).bounds(bounds).build().expect("valid");
     let client = Config::builder().idle_timeout(quiet).handshake_timeout(quiet).build().expect("valid");
     let mut ends = [End::new(CLIENT, client), End::new(SERVER, server)];
     let before = [held(CLIENT), held(SERVER)];
@@ -83,5 +88,8 @@ pub(crate) fn measure(connections: usize) {
         let each = (held(end.party) - before) as f64 / connections as f64;
         let name = if end.party == CLIENT { "client" } else { "server" };
         println!("state machine, {name}: {each:.0} bytes per connection (target: at most 8192)");
+        let of_each = pieces(end.party, connections as i64 / 4).into_iter();
+        let of_each = of_each.map(|(size, count)| format!("{size} x {:.1}", count as f64 / connections as f64));
+        println!("  pieces of memory: {}", of_each.collect::<Vec<_>>().join(", "));
     }
 }
