@@ -1,4 +1,5 @@
 //! An allocator that knows how many bytes each of two parties holds.
+#![allow(dead_code, reason = "each program uses a part of it")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
