@@ -91,6 +91,29 @@ impl Drop for Drbg {
     }
 }
 
+/// A generator for a part that draws seldom: a fraction of the memory, and each draw costs as much as many.
+pub(crate) struct Seldom([u8; 32]);
+
+impl Seldom {
+    pub(crate) fn new(mut rng: Drbg) -> Self {
+        Self(rng.array())
+    }
+
+    /// As [`Drbg::below`].
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        let mut rng = Drbg::new(&Entropy(self.0));
+        let drawn = rng.below(bound);
+        self.0 = rng.array();
+        drawn
+    }
+}
+
+impl Drop for Seldom {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

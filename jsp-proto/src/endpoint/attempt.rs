@@ -102,6 +102,11 @@ enum Class {
     Over,
 }
 
+/// Attempts whose memory is kept for the next ones.
+const KEPT: usize = 1024;
+/// Timers of each class for which there is room from the start.
+const TIMERS: usize = 16;
+
 type Timer = (Instant, AttemptKey, u64);
 
 /// All attempts.
@@ -135,7 +140,7 @@ impl Attempts {
         Self {
             map: Map::with_hasher(hash),
             // Room for a few from the start: a connection is buried long after its program has warmed up.
-            timers: [(); 3].map(|()| VecDeque::with_capacity(16)),
+            timers: [(); 3].map(|()| VecDeque::with_capacity(TIMERS)),
             pending: 0,
             unvalidated: PerPrefix::new(hash),
             unvalidated_total: 0,
@@ -303,6 +308,19 @@ impl Attempts {
                 } else {
                     self.remove(&key);
                 }
+            }
+        }
+        self.rest();
+    }
+
+    /// Gives back what a crowd needed that is gone.
+    fn rest(&mut self) {
+        if self.map.is_empty() && self.map.capacity() > KEPT {
+            self.map = Map::with_hasher(*self.map.hasher());
+        }
+        for timers in &mut self.timers {
+            if timers.is_empty() && timers.capacity() > KEPT {
+                *timers = VecDeque::with_capacity(TIMERS);
             }
         }
     }

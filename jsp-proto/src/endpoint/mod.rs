@@ -191,7 +191,8 @@ pub struct Endpoint {
     now: Instant,
     rng: Drbg,
     hash: KeyedHash,
-    connections: Slab<Entry>,
+    /// Boxed: the slab grows by doubling, and an entry has several kilobytes.
+    connections: Slab<Box<Entry>>,
     cids: Map<Cid, Key>,
     ready: VecDeque<Key>,
     deadlines: Deadlines,
@@ -415,7 +416,7 @@ impl Endpoint {
             waits_for_repair: false,
             reset_token: None,
         };
-        let key = self.connections.insert(entry);
+        let key = self.connections.insert(Box::new(entry));
         if let Some(entry) = self.connections.get(key) {
             self.cids.extend(entry.connection.local_cids().map(|cid| (cid, key)));
         }

@@ -37,7 +37,7 @@ use rate::{RateSampler, SendMark, rate_of};
 pub(crate) use sent::Flags;
 
 use crate::ecn::Ecn;
-use crate::entropy::Drbg;
+use crate::entropy::{Drbg, Seldom};
 use crate::log::Log;
 use crate::ranges::RangeSet;
 use crate::time::{Instant, nanos};
@@ -218,7 +218,7 @@ pub(crate) struct Recovery<R> {
 }
 
 /// Keeps the generator's state out of debug output.
-struct Rng(Drbg);
+struct Rng(Seldom);
 
 impl core::fmt::Debug for Rng {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -239,7 +239,7 @@ impl<R: Copy> Recovery<R> {
             sampler: RateSampler::default(),
             ecn: ecn::EcnValidator::new(settings.ecn),
             controller: settings.controller,
-            rng: Rng(rng),
+            rng: Rng(Seldom::new(rng)),
             ring_limit: settings.ring.clamp(16, MAX_RING),
             max_datagram: settings.max_datagram.max(1),
             peer_max_ack_delay: nanos(settings.max_ack_delay),

@@ -4,6 +4,7 @@
 //! Owns the work space of the sending side. What arrives is expanded when it is read, into
 //! the reader's buffer, so that unread data never takes more memory than it took on the wire.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
@@ -40,7 +41,7 @@ pub(crate) struct PackStats {
 /// The work space of a connection. Takes no memory before its first use.
 #[derive(Default)]
 pub(super) struct Packer {
-    table: Option<CompressTable>,
+    table: Option<Box<CompressTable>>,
     out: Vec<u8>,
     longer: Vec<u8>,
     /// The path is too fast for it.
@@ -70,7 +71,7 @@ impl Packer {
         }
         let (start, block) = self.out.split_at_mut_checked(header)?;
         Writer::new(start).varint(message.len() as u64).ok()?;
-        let table = self.table.get_or_insert_with(CompressTable::small);
+        let table = self.table.get_or_insert_with(|| Box::new(CompressTable::small()));
         let packed = header + compress_into_with_table(message, block, table).ok()?;
         pace.tried(message.len(), packed);
         let extra = if pace.padded { packed.next_multiple_of(BUCKET) - packed } else { 0 };

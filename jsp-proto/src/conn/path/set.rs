@@ -1,5 +1,6 @@
 //! All paths of a connection: the one in use, the one to fall back to, and those the peer tries.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -37,7 +38,7 @@ pub(in crate::conn) struct Paths {
     side: Side,
     in_use: PathState,
     /// The one that was proven last, while the one in use is not.
-    fallback: Option<PathState>,
+    fallback: Option<Box<PathState>>,
     /// Paths over which the peer sends, but which it does not use.
     tried: Vec<PathState>,
     responses: Bucket,
@@ -66,13 +67,13 @@ impl Paths {
     }
 
     pub(in crate::conn) fn fallback_mut(&mut self) -> Option<&mut PathState> {
-        self.fallback.as_mut()
+        self.fallback.as_deref_mut()
     }
 
     pub(in crate::conn) fn get(&self, place: Place) -> Option<&PathState> {
         match place {
             Place::InUse => Some(&self.in_use),
-            Place::Other(0) => self.fallback.as_ref(),
+            Place::Other(0) => self.fallback.as_deref(),
             Place::Other(at) => self.tried.get(at - 1),
         }
     }
@@ -80,7 +81,7 @@ impl Paths {
     pub(in crate::conn) fn get_mut(&mut self, place: Place) -> Option<&mut PathState> {
         match place {
             Place::InUse => Some(&mut self.in_use),
-            Place::Other(0) => self.fallback.as_mut(),
+            Place::Other(0) => self.fallback.as_deref_mut(),
             Place::Other(at) => self.tried.get_mut(at - 1),
         }
     }
@@ -119,7 +120,7 @@ impl Paths {
     pub(in crate::conn) fn take(&mut self, place: Place) -> Option<PathState> {
         match place {
             Place::InUse => None,
-            Place::Other(0) => self.fallback.take(),
+            Place::Other(0) => self.fallback.take().map(|fallback| *fallback),
             Place::Other(at) => (at <= self.tried.len()).then(|| self.tried.remove(at - 1)),
         }
     }
@@ -128,7 +129,10 @@ impl Paths {
     /// was proven itself; else it is given back.
     pub(in crate::conn) fn put_in_use(&mut self, path: PathState) -> Option<PathState> {
         let before = core::mem::replace(&mut self.in_use, path);
-        if before.is_proven() { self.fallback.replace(before) } else { Some(before) }
+        if !before.is_proven() {
+            return Some(before);
+        }
+        self.fallback.replace(Box::new(before)).map(|older| *older)
     }
 
     /// The path in use is asked to prove itself, if it is not under way. Against somebody who forwards packets from
@@ -137,7 +141,7 @@ impl Paths {
         if self.in_use.is_proven() {
             return;
         }
-        let before = self.fallback.as_mut().filter(|_| self.side == Side::Server);
+        let before = self.fallback.as_deref_mut().filter(|_| self.side == Side::Server);
         for path in core::iter::once(&mut self.in_use).chain(before) {
             path.challenge.get_or_insert_with(|| Challenge::new(random()));
         }
@@ -186,7 +190,7 @@ impl Paths {
 
     /// The path in use has proven to work: nothing is fallen back to any more.
     pub(in crate::conn) fn drop_fallback(&mut self) -> Option<PathState> {
-        self.fallback.take()
+        self.fallback.take().map(|fallback| *fallback)
     }
 
     /// Whether a path addresses the peer by this id.
@@ -236,7 +240,7 @@ impl Paths {
     pub(in crate::conn) fn on_timeout(&mut self, now: Instant) -> bool {
         let failed = |path: &mut PathState| path.challenge.as_mut().is_some_and(|challenge| challenge.on_timeout(now));
         self.tried.retain_mut(|path| !failed(path));
-        if self.fallback.as_mut().is_some_and(failed)
+        if self.fallback.as_deref_mut().is_some_and(failed)
             && let Some(fallback) = &mut self.fallback
         {
             fallback.challenge = None;
