@@ -112,6 +112,10 @@ impl World {
             // A known version, connection ids of lengths that are in their bounds, and no token.
             0..256 => {
                 begin(&mut bytes[..len], &self.long, DCID);
+                if kind & 256 << 4 != 0 {
+                    // The only fragment of its message.
+                    bytes[0] &= 0xf0;
+                }
                 let scid = DCID + self.long.get(DCID - 1).map_or(0, |&len| usize::from(len));
                 if let Some(place) = bytes[..len].get_mut(scid) {
                     *place = 8;

@@ -68,6 +68,10 @@ impl Endpoint {
         if header.index != 0 {
             return Err(DropReason::Token);
         }
+        // A seal is not opened for an answer that will not be sent.
+        if self.budgets.retries.ready_at(now) > now {
+            return Err(DropReason::AnswerLimit);
+        }
         if !self.open_fragment(now, header, datagram, false)? {
             return self.on_unopened(now, path, header);
         }
