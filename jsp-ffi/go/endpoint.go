@@ -40,6 +40,8 @@ type endpoint struct {
 	dirty bool
 	// Bytes read since then.
 	consumed int
+	// Whether messages may be held back: then a read that finds none asks to be told of the next.
+	paced bool
 	// Why nothing moves any more.
 	failure error
 }
@@ -75,6 +77,7 @@ func newEndpoint(udp *net.UDPConn, o *options, listener *Listener) (*endpoint, e
 		conns:    make(map[uint64]*Conn),
 		listener: listener,
 		held:     1,
+		paced:    o.rateMessages.perSecond > 0,
 		out: &outbox{
 			buffer:    make([]byte, outboxBytes),
 			transmits: make([]nativeTransmit, outboxTransmits),

@@ -135,6 +135,9 @@ func (s *stream) orOver(changed *signal) (<-chan struct{}, error) {
 func (s *stream) cannotRead(code Code) (<-chan struct{}, error) {
 	switch {
 	case code == codeWouldBlock:
+		if s.ep.paced {
+			s.ep.kick()
+		}
 		return s.orOver(&s.readable)
 	case code == codeEnd:
 		s.ep.kick()
