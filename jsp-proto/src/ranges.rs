@@ -7,6 +7,10 @@
 use alloc::collections::VecDeque;
 use core::ops::Range;
 
+/// Ranges up to which memory grows by doubling, and for how many more it is made then.
+const FEW: usize = 4;
+const MANY: usize = 60;
+
 /// A set of `u64` as sorted, disjoint, non-touching, non-empty half-open ranges.
 ///
 /// `u64::MAX` itself cannot be a member; wire numbers end at 2^62-1.
@@ -130,6 +134,14 @@ impl RangeSet {
         self.len() - (to - from) + 1
     }
 
+    /// Where there are more than a few ranges there will be many: memory for these comes at once, so that a flow of
+    /// packets with losses soon needs none any more.
+    fn make_room(&mut self) {
+        if self.ranges.len() == self.ranges.capacity() && self.ranges.len() >= FEW {
+            self.ranges.reserve(MANY.max(self.ranges.len()));
+        }
+    }
+
     /// Adds every number of `range`; returns how many were not yet members.
     pub(crate) fn insert(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
@@ -138,6 +150,7 @@ impl RangeSet {
         let (from, to) = self.touching(&range);
         if from == to {
             let added = width(&range);
+            self.make_room();
             self.ranges.insert(from, range);
             return added;
         }
@@ -173,6 +186,7 @@ impl RangeSet {
             found.end = range.start;
             index += 1;
             if !tail.is_empty() {
+                self.make_room();
                 self.ranges.insert(index, tail);
                 return removed;
             }

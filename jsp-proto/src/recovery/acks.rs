@@ -11,8 +11,6 @@ use crate::wire::{EcnCounts, Writer};
 
 /// Ranges kept; older ones are forgotten (specification section 7, row 18).
 const MAX_RANGES: usize = MAX_RANGES_PARSED;
-/// Ranges that a path has which hardly ever loses or reorders anything.
-const FEW_RANGES: usize = 4;
 /// Ack-eliciting packets per ACK (RFC 9000 section 13.2.2).
 const THRESHOLD: u64 = 2;
 /// The unit of the delay field in nanoseconds.
@@ -121,10 +119,6 @@ impl Acks {
 
     /// Files the number; whether it is news.
     fn note(&mut self, now: Instant, pn: u64, ecn: Ecn) -> bool {
-        if self.received.len() >= FEW_RANGES {
-            // Where there are some there will be more: all the memory at once, so that the flow of packets needs none.
-            self.received.reserve(MAX_RANGES + 1);
-        }
         if !self.received.insert_one(pn) {
             return false;
         }
