@@ -114,7 +114,7 @@ impl Connection {
     /// which does not know its address any more may answer with data at once; what follows in vain is kept short.
     pub(super) fn ask_for_ack(&mut self) {
         let first = self.secure.as_ref().is_some_and(|secure| secure.recovery.pto_count() == 1);
-        if self.side == Side::Client && self.confirmed && first && !self.streams.wants_data() {
+        if self.side == Side::Client && self.confirmed && first && !self.has_frames() {
             self.nudge = true;
         } else {
             self.control.send_ping();

@@ -126,7 +126,7 @@ impl Connection {
         if len == 0 { Sent::Nothing } else { self.sent_over_path_in_use(len, segment.min(len), ecn) }
     }
 
-    fn has_frames(&self) -> bool {
+    pub(super) fn has_frames(&self) -> bool {
         self.control.wants_to_send()
             || self.cids.wants_to_send()
             || self.confirmed && self.observed.wants_to_send()

@@ -182,8 +182,9 @@ impl Paths {
         path.challenge = (!padded).then(|| Challenge::new(random()));
         match place {
             Place::InUse if padded => Proof::InUse,
-            // One that still receives there, but sends from here, has moved.
-            Place::Other(0) if at == place => Proof::Fallback,
+            // From wherever the answer comes: a client that has moved does not give it, and somebody who forwards packets
+            // may be faster with it than the client.
+            Place::Other(0) => Proof::Fallback,
             Place::InUse | Place::Other(_) => Proof::Other,
         }
     }
