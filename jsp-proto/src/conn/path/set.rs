@@ -43,6 +43,8 @@ pub(in crate::conn) struct Paths {
     tried: Vec<PathState>,
     responses: Bucket,
     switches: Bucket,
+    /// The latest packet came in at another address of this side than the one in use.
+    elsewhere: bool,
 }
 
 impl Paths {
@@ -55,6 +57,7 @@ impl Paths {
             tried: Vec::new(),
             responses: Bucket::new(now, responses, responses),
             switches: Bucket::new(now, bounds::PATH_SWITCHES_PER_SECOND, bounds::PATH_SWITCH_BURST),
+            elsewhere: false,
         }
     }
 
@@ -96,7 +99,8 @@ impl Paths {
 
     /// The path over which a datagram came. A server's address does not change; at which of its own addresses a client
     /// receives does not matter.
-    pub(in crate::conn) fn find(&self, path: &Path) -> Option<Place> {
+    pub(in crate::conn) fn find(&mut self, path: &Path) -> Option<Place> {
+        self.elsewhere = !self.in_use.path.matches(path);
         let found = self.iter().find(|(_, known)| known.path.matches(path)).map(|(place, _)| place);
         found.or((self.side == Side::Client && self.in_use.path.remote == path.remote).then_some(Place::InUse))
     }
@@ -150,7 +154,7 @@ impl Paths {
     /// The peer asks whether this side receives over a path; false if it asks too often. A client does not vouch for a path
     /// that it has left: its server would take that for the word that it never left.
     pub(in crate::conn) fn on_challenge(&mut self, now: Instant, place: Place, data: [u8; 8]) -> bool {
-        let is_left = self.side == Side::Client && place != Place::InUse;
+        let is_left = self.side == Side::Client && (place != Place::InUse || self.elsewhere);
         let within = self.responses.take(now);
         if within
             && !is_left

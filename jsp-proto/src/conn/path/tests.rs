@@ -146,7 +146,7 @@ fn the_latest_question_is_answered_and_not_too_many() {
 fn a_client_takes_packets_of_its_server_wherever_they_reach_it() {
     let local = |port| Some(SocketAddr::from(([10, 0, 0, 1], port)));
     let mine = Path { local: local(1), ..path(1) };
-    let paths = Paths::new(Instant::ZERO, Side::Client, PathState::chosen(mine));
+    let mut paths = Paths::new(Instant::ZERO, Side::Client, PathState::chosen(mine));
     assert_eq!(paths.find(&Path { local: local(2), ..path(1) }), Some(Place::InUse));
     assert_eq!(paths.find(&path(2)), None);
 }
