@@ -87,6 +87,22 @@ enum Move {
     Socket,
 }
 
+impl Move {
+    /// Changes the client's address for the `number`th time.
+    fn apply(self, sim: &mut Sim, client: NodeId, number: u16) {
+        match self {
+            Self::Port => sim.rebind(client, elsewhere(1, 1000 + number)),
+            Self::Host => sim.rebind(client, elsewhere(number as u8 % 250, 1000)),
+            Self::Socket => {
+                let address = elsewhere(1, 1000 + number);
+                sim.readdress(client, address);
+                let now = sim.now();
+                sim.endpoint(client).rebind(now, Some(address));
+            }
+        }
+    }
+}
+
 /// Transfers `bytes` while the client's address changes every `period`. Gives the longest stall at the receiver, and how
 /// often the server has followed.
 fn transfer(seed: u64, upload: bool, bytes: u64, kind: Move, period: Duration) -> (Duration, u64) {
@@ -97,21 +113,12 @@ fn transfer(seed: u64, upload: bool, bytes: u64, kind: Move, period: Duration) -
     let mut sender = BulkSender::new(from, conn, seed, bytes);
     let mut receiver = BulkReceiver::new(to, seed, bytes);
     let mut stall = Stall::new(to);
-    let mut number = 0;
+    let mut number = 0_u16;
     let mut moves = Every {
         period,
         act: |sim: &mut Sim| {
             number += 1;
-            match kind {
-                Move::Port => sim.rebind(client, elsewhere(1, 1000 + number)),
-                Move::Host => sim.rebind(client, elsewhere(number as u8 % 250, 1000)),
-                Move::Socket => {
-                    let address = elsewhere(1, 1000 + number);
-                    sim.readdress(client, address);
-                    let now = sim.now();
-                    sim.endpoint(client).rebind(now, Some(address));
-                }
-            }
+            kind.apply(sim, client, number);
         },
     };
     let done = pair.sim.run(SECOND * 120, &mut [&mut sender, &mut receiver, &mut stall, &mut moves]);
@@ -276,4 +283,22 @@ fn a_receiver_that_was_moved_in_silence_shows_itself() {
             assert!(stall <= pto + RTT + MS * 5, "seed {seed}: {stall:?}, the probe timeout is {pto:?}");
         }
     });
+}
+
+/// The client's address changes while the connection comes about, at any moment of it.
+#[test]
+fn an_address_may_change_during_the_handshake() {
+    for kind in [Move::Port, Move::Host, Move::Socket] {
+        for moment in 0..130 {
+            let mut pair = Pair::new(6, Link::with_delay(RTT / 2));
+            let conn = pair.connect(&pinned());
+            pair.sim.run_for(MS * moment);
+            kind.apply(&mut pair.sim, pair.client, 1);
+            let began = pair.sim.now();
+            pair.assert_usable(conn);
+            let took = pair.sim.now().saturating_since(began);
+            // The first message is repeated after three times the initial round trip, 200 ms.
+            assert!(took <= MS * 600 + RTT * 4, "{kind:?} after {moment} ms: {took:?}");
+        }
+    }
 }

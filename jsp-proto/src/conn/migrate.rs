@@ -69,12 +69,12 @@ impl Connection {
         Ok(place)
     }
 
-    /// Whether the peer may send from an address that is new.
+    /// Whether the peer may send from an address that is new. Also the packet that confirms a connection may: only a client
+    /// that has the server's answer can have made it, wherever it is by then.
     fn may_come_from(&self, path: &Path) -> bool {
         let config = &self.config;
         let from = self.paths.in_use().path.remote;
         self.side == Side::Server
-            && self.confirmed
             && config.address_filter.allows_move(from, path.remote)
             && (config.allow_migration || from.ip() == path.remote.ip())
     }
@@ -234,6 +234,10 @@ impl Connection {
             return Err(MigrateError::NotAClient);
         }
         if !self.confirmed || !self.life.is_live() {
+            if lost {
+                // The messages of the handshake are repeated from there.
+                self.paths.in_use_mut().path.local = local;
+            }
             return Err(MigrateError::NotConnected);
         }
         if self.peer.forbids_migration && !lost {
