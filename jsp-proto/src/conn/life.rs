@@ -2,18 +2,17 @@
 //! connection (specification sections 2.10, 2.12 and 3.8).
 
 use super::close::{Answer, Farewell, Life, Linger};
-use super::correct::conditions;
 use super::handshake::client::Step;
 use super::migrate::Arrival;
-use super::{Connection, Record, Wake, detached};
+use super::{Connection, Wake, detached};
 use crate::bucket::Bucket;
 use crate::crypto::{Established, KeyId};
 use crate::error::{AppCode, Violation};
 use crate::event::{ConnectionError, Event};
 use crate::observe::{HandshakePacket, Observation, Timer};
-use crate::recovery::{Fate, Timeout};
+use crate::recovery::Timeout;
 use crate::stats::DropReason;
-use crate::stream::{LossContext, StreamEvent};
+use crate::stream::StreamEvent;
 use crate::time::Instant;
 use crate::wire::Side;
 use crate::wire::header::{LongHeader, VersionNegotiation};
@@ -317,7 +316,7 @@ impl Connection {
                 consider(secure.recovery.deadline(), Wake::Loss);
                 consider(secure.acks.deadline().filter(|_| secure.recovery.has_room()), Wake::Ack);
                 consider(self.paced_until, Wake::Pacing);
-                consider(secure.fec_tx.deadline(), Wake::Correction);
+                consider(secure.fec_tx.as_ref().and_then(|fec| fec.deadline()), Wake::Correction);
             }
             consider(self.idle_deadline(), Wake::Idle);
             consider(self.paths.deadline(), Wake::Path);
@@ -325,7 +324,7 @@ impl Connection {
             consider(self.keep_alive_at(), Wake::Keepalive);
             consider(secure.recovery.rest_at(), Wake::Rest);
             consider(secure.keys.deadline(), Wake::Rest);
-            consider(secure.fec_tx.rest_at(), Wake::Rest);
+            consider(secure.fec_tx.as_ref().and_then(|fec| fec.rest_at()), Wake::Rest);
             consider(secure.fec_rx.as_ref().and_then(|fec| fec.deadline()), Wake::Rest);
         }
         consider(self.streams.deadline(), Wake::Stream);
@@ -381,8 +380,8 @@ impl Connection {
                 secure.recovery.rest();
             }
             secure.keys.on_timeout(now);
-            if secure.fec_tx.rest_at().is_some_and(|at| now >= at) {
-                secure.fec_tx.rest();
+            if let Some(fec) = secure.fec_tx.as_mut().filter(|fec| fec.rest_at().is_some_and(|at| now >= at)) {
+                fec.rest();
             }
         }
         if self.paths.in_use().allows(u64::from(self.stats.datagram_size)) {
@@ -400,22 +399,13 @@ impl Connection {
     }
 
     fn on_loss_timeout(&mut self, now: Instant) {
-        let Self { secure: Some(secure), streams, control, cids, .. } = self else { return };
-        let context = LossContext { now, srtt: secure.recovery.srtt() };
-        let conditions = conditions(now, &secure.recovery);
-        let fec = &mut secure.fec_tx;
-        let timeout = secure.recovery.on_timeout(now, &mut |fate, record: &Record| match (fate, record) {
-            (Fate::Lost, Record::Stream(record)) => streams.on_lost(context, record),
-            (Fate::Probe, Record::Stream(record)) => streams.on_probe(context, record),
-            (Fate::Lost | Fate::Probe, Record::Control(record)) => control.on_lost(*record),
-            (Fate::Lost | Fate::Probe, Record::Cid(record)) => cids.on_lost(*record),
-            (Fate::Held, Record::Source(record)) => fec.on_source_lost(&conditions, *record),
-            (Fate::Lost, Record::Parity(record)) => fec.on_parity(&conditions, *record, false),
-            _ => {}
-        });
+        let Some((recovery, mut writers)) = self.recovery_and_writers(now) else { return };
+        let timeout = recovery.on_timeout(now, &mut |fate, record| writers.tell(fate, record));
         if timeout == Timeout::Probe {
+            if let Some(fec) = writers.fec {
+                fec.release_all();
+            }
             self.stats.probe_timeouts += 1;
-            fec.release_all();
             // If no probe finds data to carry, a PING does.
             self.ask_for_ack();
             if let Some(server) = &mut self.server {

@@ -5,14 +5,13 @@ use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use super::path::{PathState, Place, Proof};
-use super::{Connection, Path, Record};
+use super::{Connection, Path};
 use crate::bucket::Bucket;
 use crate::error::Violation;
 use crate::event::Event;
 use crate::observe::Observation;
-use crate::recovery::{Fate, PathModel};
+use crate::recovery::PathModel;
 use crate::stats::DropReason;
-use crate::stream::LossContext;
 use crate::time::Instant;
 use crate::wire::Side;
 use crate::wire::frame::NewCid;
@@ -123,22 +122,17 @@ impl Connection {
             left_behind = self.exchange_model(now, known);
         }
         self.probe_at_once(now);
-        if path.is_proven() && !self.paths.in_use().is_proven() {
-            // Back again: there is nothing to fall back to, and nothing to remember of the detour.
-            let detour = self.paths.put_in_use(path);
-            self.release_cid(now, detour);
-        } else {
-            let keeps = self.paths.in_use().is_proven();
-            if keeps {
-                self.paths.in_use_mut().model = left_behind;
-            } else if let Some(fallback) = self.paths.fallback_mut()
-                && fallback.model.is_none()
-            {
-                fallback.model = left_behind;
-            }
-            let before = self.paths.put_in_use(path);
-            self.release_cid(now, before);
+        if self.paths.in_use().is_proven() {
+            self.paths.in_use_mut().model = left_behind;
+        } else if !path.is_proven()
+            && let Some(fallback) = self.paths.fallback_mut()
+            && fallback.model.is_none()
+        {
+            // A path that was never proven is forgotten; what was known before it went over it.
+            fallback.model = left_behind;
         }
+        let before = self.paths.put_in_use(path);
+        self.release_cid(now, before);
         if !keeps_model {
             self.reset_mtu(now);
         }
@@ -148,14 +142,9 @@ impl Connection {
 
     /// What was sent last over the old path is most likely lost.
     fn probe_at_once(&mut self, now: Instant) {
-        let Self { secure: Some(secure), streams, control, cids, .. } = self else { return };
-        let context = LossContext { now, srtt: secure.recovery.srtt() };
-        secure.recovery.on_rebound(now, &mut |fate, record: &Record| match (fate, record) {
-            (Fate::Probe, Record::Stream(record)) => streams.on_probe(context, record),
-            (Fate::Probe, Record::Control(record)) => control.on_lost(*record),
-            (Fate::Probe, Record::Cid(record)) => cids.on_lost(*record),
-            _ => {}
-        });
+        if let Some((recovery, mut writers)) = self.recovery_and_writers(now) {
+            recovery.on_rebound(now, &mut |fate, record| writers.tell(fate, record));
+        }
     }
 
     /// Puts what is known of a path in place of what is known of the one in use, and gives back the latter.
@@ -171,7 +160,9 @@ impl Connection {
         let secure = self.secure.as_mut()?;
         let before = secure.recovery.switch_path(now, model);
         // What was sent is not waited for over another path (specification section 13.16).
-        secure.fec_tx.release_all();
+        if let Some(fec) = &mut secure.fec_tx {
+            fec.release_all();
+        }
         self.stats.datagram_size = secure.recovery.max_datagram();
         self.give_up_repairs(now);
         Some(Box::new(before))

@@ -19,6 +19,7 @@ mod mtu;
 mod observed;
 mod path;
 mod probe;
+mod records;
 mod repair;
 mod report;
 mod reset;
@@ -205,6 +206,8 @@ struct Peer {
     active_cid_limit: u64,
     /// It wants its clients to stay where they are.
     forbids_migration: bool,
+    /// What it can repair.
+    fec: fec::Capability,
 }
 
 /// Silence on a connection (RFC 9000 section 10.1).
@@ -402,12 +405,12 @@ impl Connection {
             max_datagram: u16::try_from(params.max_udp_payload).unwrap_or(u16::MAX),
             active_cid_limit: params.active_cid_limit,
             forbids_migration: params.flags & FLAG_NO_MIGRATION != 0,
+            fec: fec::Capability::of(params),
         };
         self.cids.remote.set_first_token(params.reset_token);
         self.supply_cids();
         if let Some(secure) = &mut self.secure {
             secure.recovery.set_peer_max_ack_delay(Duration::from_millis(params.max_ack_delay_ms));
-            secure.fec_tx.set_peer(params);
         }
         self.grease.on_peer_params(params);
         self.search_mtu(now, params.max_udp_payload);

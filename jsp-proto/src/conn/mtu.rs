@@ -44,7 +44,9 @@ impl Connection {
         if size != self.stats.datagram_size {
             self.stats.datagram_size = size;
             secure.recovery.on_datagram_size(size);
-            secure.fec_tx.close_all(&conditions(now, &secure.recovery));
+            if let Some(fec) = &mut secure.fec_tx {
+                fec.close_all(&conditions(now, &secure.recovery));
+            }
         }
     }
 
@@ -68,13 +70,7 @@ impl Connection {
         let (layout, mut w) = begin(&mut secure.recovery, &cid, slot)?;
         Frame::Ping.encode(&mut w).and_then(|()| w.zeros(w.remaining())).ok()?;
         // Without a mark: what becomes of it must not count for or against the path's treatment of marks.
-        secure.acks.on_eliciting_sent();
-        self.keep_alive.on_activity(now);
         self.seal(now, layout, slot, Flags::MTU_PROBE, Ecn::NotEct)?;
-        if !self.idle.spoke {
-            self.idle.spoke = true;
-            self.idle.since = now;
-        }
         let len = usize::from(size);
         Some(self.sent_over_path_in_use(len, len, Ecn::NotEct))
     }

@@ -66,7 +66,9 @@ impl Connection {
             stats.ack_requests_over_bound = secure.acks.requests_over_bound();
             stats.key_updates = secure.keys.updates();
             stats.key_phase = secure.keys.phase();
-            secure.fec_tx.add_stats(&mut stats.fec);
+            if let Some(fec) = &secure.fec_tx {
+                fec.add_stats(&mut stats.fec);
+            }
             stats.fec.loss_ppm = (recovery.path_loss().rate * 1e6) as u32;
         }
         stats

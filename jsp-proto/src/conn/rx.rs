@@ -5,22 +5,20 @@
 
 use alloc::boxed::Box;
 
+use super::Connection;
 use super::close::Life;
 use super::control::ControlEvent;
-use super::correct::conditions;
 use super::keys::{self, Unopened};
 use super::migrate::Arrival;
 use super::path::Place;
 use super::secure::Verdict;
-use super::{Connection, Record};
 use crate::Ecn;
 use crate::config::bounds;
 use crate::crypto::{Freshness, packet};
 use crate::error::{TransportError, Violation};
 use crate::event::Event;
-use crate::recovery::Fate;
 use crate::stats::DropReason;
-use crate::stream::{Admit, LossContext};
+use crate::stream::Admit;
 use crate::time::Instant;
 use crate::wire::cursor::Reader;
 use crate::wire::frame::Frame;
@@ -295,33 +293,13 @@ impl Connection {
     }
 
     fn on_ack(&mut self, now: Instant, ack: &Ack<'_>) -> Result<(), Violation> {
-        let Self { secure: Some(secure), streams, control, cids, .. } = self else { return Ok(()) };
-        let context = LossContext { now, srtt: secure.recovery.srtt() };
-        let acks = &mut secure.acks;
         let confirmed = self.confirmed;
-        let conditions = conditions(now, &secure.recovery);
-        let fec = &mut secure.fec_tx;
-        let mut delivered = false;
-        let summary = secure.recovery.on_ack(now, ack, confirmed, &mut |fate, record: &Record| match (fate, record) {
-            (Fate::Acked, Record::Source(record)) => fec.on_source_acked(*record, false),
-            (Fate::Late, Record::Source(record)) => fec.on_source_acked(*record, true),
-            (Fate::Held, Record::Source(record)) => fec.on_source_lost(&conditions, *record),
-            (Fate::Acked, Record::Parity(record)) => fec.on_parity(&conditions, *record, true),
-            (Fate::Lost, Record::Parity(record)) => fec.on_parity(&conditions, *record, false),
-            (Fate::Acked | Fate::Late, Record::Stream(record)) => {
-                delivered |= record.delivers();
-                streams.on_acked(now, record);
-            }
-            (Fate::Acked | Fate::Late, Record::Ack(record)) => acks.on_acked(*record),
-            (Fate::Acked | Fate::Late, Record::Control(record)) => control.on_acked(*record),
-            (Fate::Acked | Fate::Late, Record::Cid(record)) => cids.on_acked(*record),
-            (Fate::Lost, Record::Stream(record)) => streams.on_lost(context, record),
-            (Fate::Lost, Record::Control(record)) => control.on_lost(*record),
-            (Fate::Lost, Record::Cid(record)) => cids.on_lost(*record),
-            _ => {}
-        });
+        let Some((recovery, mut writers)) = self.recovery_and_writers(now) else { return Ok(()) };
+        let summary = recovery.on_ack(now, ack, confirmed, &mut |fate, record| writers.tell(fate, record));
+        let delivered = writers.delivered;
         let violation = |_| Violation::new(TransportError::PROTOCOL_VIOLATION, "ACK of a packet that was not sent");
         let summary = summary.map_err(violation)?;
+        let Self { secure: Some(secure), streams, .. } = self else { return Ok(()) };
         if let Some(largest) = summary.largest_newly_acked {
             secure.keys.on_acked(now, largest, || secure.recovery.pto_base());
         }

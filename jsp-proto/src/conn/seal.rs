@@ -56,6 +56,14 @@ impl Connection {
         self.trace.sent(pn, payload_at, packet.get(..end)?, ecn);
         keys.seal(packet, pn_at, pn_len, pn);
         secure.recovery.commit(now, packet.len() as u16, flags, ecn);
+        if flags.ack_eliciting {
+            secure.acks.on_eliciting_sent();
+            self.keep_alive.on_activity(now);
+            if !self.idle.spoke {
+                self.idle.spoke = true;
+                self.idle.since = now;
+            }
+        }
         Some(())
     }
 }

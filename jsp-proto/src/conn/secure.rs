@@ -22,7 +22,8 @@ pub(super) struct Secure {
     pub(super) recovery: Recovery<Record>,
     pub(super) exporter: Prk,
     pub(super) failures: Failures,
-    pub(super) fec_tx: Box<fec::Sender>,
+    /// Parity for what this side sends, since it first had something to protect.
+    pub(super) fec_tx: Option<Box<fec::Sender>>,
     /// Repairs of what the peer sent, since it first protected something.
     pub(super) fec_rx: Option<Box<fec::Receiver>>,
 }
@@ -80,7 +81,7 @@ impl Connection {
             recovery: Recovery::new(now, settings, self.rng.fork()),
             exporter: Prk::new(*secrets.exporter.as_bytes()),
             failures: Failures::default(),
-            fec_tx: Box::new(fec::Sender::new(transport)),
+            fec_tx: None,
             fec_rx: None,
         })
     }

@@ -194,7 +194,9 @@ impl Connection {
         let mut congestion = last.congestion;
         if let Some(secure) = self.secure.as_ref().filter(|_| packets) {
             let recovery = &secure.recovery;
-            secure.fec_tx.add_stats(&mut fec);
+            if let Some(sender) = &secure.fec_tx {
+                sender.add_stats(&mut fec);
+            }
             congestion = recovery.congestion_state();
             metrics = Metrics {
                 smoothed_rtt: recovery.srtt(),

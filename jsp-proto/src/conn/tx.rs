@@ -2,11 +2,11 @@
 //! parts, and no frame.
 
 use super::close::Life;
-use super::correct::conditions;
 use super::seal::{Layout, begin};
 use super::{Connection, Path, Record};
 use crate::Ecn;
 use crate::crypto::TAG_LEN;
+use crate::fec;
 use crate::recovery::{Fate, Flags, Permit};
 use crate::stream::LossContext;
 use crate::time::Instant;
@@ -113,7 +113,7 @@ impl Connection {
             }
             of_parity = parity;
             // The first packet sets the size of all but the last.
-            let full = size - secure.fec_tx.reserve();
+            let full = size - secure.parity_reserve();
             let Some(slot) = out.get_mut(len..len + segment) else { break };
             let Some(packet) = self.build_packet(now, ecn, slot, parity) else { break };
             len += packet;
@@ -131,7 +131,7 @@ impl Connection {
             || self.cids.wants_to_send()
             || self.confirmed && self.observed.wants_to_send()
             || self.may_send_data() && (self.streams.wants_control() || self.streams.wants_data())
-            || self.secure.as_ref().is_some_and(|secure| secure.fec_tx.wants_to_send())
+            || self.secure.as_ref().is_some_and(|secure| secure.has_parity())
     }
 
     /// Whether a packet may and should be built now; notes when pacing stands in the way.
@@ -163,11 +163,8 @@ impl Connection {
     /// There is nothing to send. Whether parity is, of blocks that wait for packets in vain.
     fn complete_blocks(&mut self, now: Instant) -> bool {
         let Some(secure) = &mut self.secure else { return false };
-        if secure.fec_tx.is_gathering() {
-            let conditions = conditions(now, &secure.recovery);
-            secure.fec_tx.on_pause(&conditions);
-        }
-        secure.fec_tx.wants_to_send()
+        secure.complete_blocks(now);
+        secure.has_parity()
     }
 
     /// There is nothing to send. Whether copies of retransmissions fill the pause.
@@ -191,7 +188,7 @@ impl Connection {
         let cid = self.remote_cid();
         let secure = self.secure.as_deref_mut()?;
         let may_fly = secure.recovery.permit(now, slot.len() as u64) == Permit::Now;
-        let reserve = if parity { 0 } else { secure.fec_tx.reserve() };
+        let reserve = if parity { 0 } else { secure.parity_reserve() };
         let usable = slot.len().min(datagram.saturating_sub(reserve));
         let slot = slot.get_mut(..usable)?;
 
@@ -241,17 +238,12 @@ impl Connection {
             self.stats.fec.parity_bytes_sent += len as u64;
         } else if eliciting {
             let room = datagram.saturating_sub(payload_at + TAG_LEN);
-            flags.coded = secure.protect(now, pn, slot.get(payload_at..end)?, room, &self.streams.take_wish());
-        }
-        if eliciting {
-            secure.acks.on_eliciting_sent();
-            self.keep_alive.on_activity(now);
+            let (transport, peer) = (&self.config.transport, self.peer.fec);
+            let new = || peer.decodes().then(|| fec::Sender::new(transport, peer));
+            let wish = self.streams.take_wish();
+            flags.coded = secure.protect(now, pn, slot.get(payload_at..end)?, room, &wish, new);
         }
         self.seal(now, layout, slot.get_mut(..len)?, flags, ecn)?;
-        if eliciting && !self.idle.spoke {
-            self.idle.spoke = true;
-            self.idle.since = now;
-        }
         Some(len)
     }
 

@@ -12,4 +12,4 @@ mod send;
 
 pub(crate) use code::warm_up;
 pub(crate) use recv::{Receiver, Repaired, Workshop};
-pub(crate) use send::{Conditions, Loss, ParityRecord, Sender, SourceRecord};
+pub(crate) use send::{Capability, Conditions, Loss, ParityRecord, Sender, SourceRecord};

@@ -90,19 +90,34 @@ struct Settings {
     max_delay: u64,
 }
 
-/// The peer as a receiver.
+/// The peer as a receiver: what it can repair.
 #[derive(Clone, Copy, Debug, Default)]
-struct Peer {
-    /// Protected packets that it keeps.
+pub(crate) struct Capability {
+    /// Protected packets that it keeps; 0: it repairs nothing.
     max_symbols: u64,
     reed_solomon: bool,
+}
+
+impl Capability {
+    /// As the peer's parameters say.
+    pub(crate) fn of(params: &Params) -> Self {
+        let decodes = params.fec_schemes & FEC_XOR != 0;
+        Self {
+            max_symbols: if decodes { params.fec_max_symbols } else { 0 },
+            reed_solomon: params.fec_schemes & FEC_REED_SOLOMON != 0,
+        }
+    }
+
+    pub(crate) fn decodes(&self) -> bool {
+        self.max_symbols > 0
+    }
 }
 
 /// The sending side of error correction of one connection.
 #[derive(Debug)]
 pub(crate) struct Sender {
     settings: Settings,
-    peer: Peer,
+    peer: Capability,
     encoder: Encoder,
     /// Remembered blocks; the first one has number `base`.
     blocks: VecDeque<Block>,
@@ -133,14 +148,14 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    pub(crate) fn new(transport: &Transport) -> Self {
+    pub(crate) fn new(transport: &Transport, peer: Capability) -> Self {
         Self {
             settings: Settings {
                 max_overhead: usize::from(transport.fec_max_overhead),
                 target: transport.fec_target,
                 max_delay: nanos(transport.fec_max_delay),
             },
-            peer: Peer::default(),
+            peer,
             encoder: Encoder::new(),
             blocks: VecDeque::new(),
             base: 0,
@@ -160,15 +175,6 @@ impl Sender {
             protected_at: None,
             stats: FecStats::default(),
         }
-    }
-
-    /// The peer's parameters: how much it keeps, and what it can decode.
-    pub(crate) fn set_peer(&mut self, params: &Params) {
-        let decodes = params.fec_schemes & FEC_XOR != 0;
-        self.peer = Peer {
-            max_symbols: if decodes { params.fec_max_symbols } else { 0 },
-            reed_solomon: params.fec_schemes & FEC_REED_SOLOMON != 0,
-        };
     }
 
     // ---- packets
@@ -201,7 +207,7 @@ impl Sender {
         self.pass();
         let insists = wish.fixed.1 > 0;
         let follows = self.follows(conditions) && (wish.once || nanos(conditions.srtt) >= WORTHWHILE_RTT);
-        if self.peer.max_symbols == 0 || !(insists || follows) {
+        if !self.peer.decodes() || !(insists || follows) {
             return None;
         }
         let delay = self.delay(conditions, wish);

@@ -29,8 +29,8 @@ impl Rig {
     fn new(change: impl FnOnce(&mut Transport)) -> Self {
         let mut transport = Transport { fec_max_overhead: 100, ..Transport::default() };
         change(&mut transport);
-        let mut sender = Sender::new(&transport);
-        sender.set_peer(&Params { fec_max_symbols: 128, ..Params::default() });
+        let peer = Capability::of(&Params { fec_max_symbols: 128, ..Params::default() });
+        let sender = Sender::new(&transport, peer);
         Self { sender, now: 0, pn: 0, loss: 0.0, sources: Vec::new(), parity: Vec::new() }
     }
 
@@ -276,9 +276,9 @@ fn a_full_datagram_has_no_room_for_parity_and_the_next_ones_leave_some() {
 #[test]
 fn a_peer_that_repairs_nothing_gets_nothing() {
     let mut rig = Rig::new(|_| ());
-    rig.sender.set_peer(&Params { fec_max_symbols: 0, ..Params::default() });
+    rig.sender.peer = Capability::of(&Params { fec_max_symbols: 0, ..Params::default() });
     assert!(!rig.send(100, &wish(FIXED, true)));
-    rig.sender.set_peer(&Params { fec_schemes: FEC_XOR, fec_max_symbols: 128, ..Params::default() });
+    rig.sender.peer = Capability::of(&Params { fec_schemes: FEC_XOR, fec_max_symbols: 128, ..Params::default() });
     (0..4).for_each(|_| assert!(rig.send(100, &wish(FIXED, true))));
     assert_eq!(rig.flush(), 1);
     assert_eq!(rig.parity[0].3, 1);

@@ -85,6 +85,11 @@ impl Sender {
         self.forget_settled();
     }
 
+    /// Whether [`next_released`](Self::next_released) has one.
+    pub(crate) fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
     /// A packet number that is not waited for any more: its data is lost.
     pub(crate) fn next_released(&mut self) -> Option<u64> {
         self.released.pop_front()
