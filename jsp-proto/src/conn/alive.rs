@@ -1,11 +1,12 @@
 //! What a connection does about silence: PINGs that keep it alive, and a word to the program when nothing gets through
 //! (specification section 6.6).
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::Connection;
-use super::observed::Heard;
+use super::observed::{Heard, Observed};
 use crate::config::{AppState, Fec, Network, Policy};
 use crate::event::Event;
 use crate::time::Instant;
@@ -55,7 +56,9 @@ impl Connection {
     /// The connection goes over another path: what was learned of the old one's network holds there only.
     pub(super) fn keep_alive_elsewhere(&mut self) {
         let path = self.path();
-        self.observed.set(path.remote);
+        if let Some(observed) = &mut self.observed {
+            observed.set(path.remote);
+        }
         self.keep_alive.set_place(self.keep_alive.network(), path.local.map(|local| local.ip()));
     }
 
@@ -77,9 +80,14 @@ impl Connection {
         self.streams.set_policy(policy);
     }
 
+    pub(super) fn observed_mut(&mut self, now: Instant) -> &mut Observed {
+        let remote = self.path().remote;
+        self.observed.get_or_insert_with(|| Box::new(Observed::new(now, remote)))
+    }
+
     /// The peer says at which address it sees this side.
     pub(super) fn on_observed(&mut self, now: Instant, seq: u64, address: SocketAddr) {
-        let heard = self.observed.on_frame(now, seq, address);
+        let heard = self.observed_mut(now).on_frame(now, seq, address);
         match heard {
             Heard::Flood => self.stats.address_reports_over_bound += 1,
             Heard::First | Heard::Changed => self.tell_once(Event::AddressObserved),
@@ -91,7 +99,7 @@ impl Connection {
     }
 
     pub(crate) fn observed_address(&self) -> Option<SocketAddr> {
-        self.observed.ours()
+        self.observed.as_ref()?.ours()
     }
 
     /// Tells the program, once, when nothing gets through any more.

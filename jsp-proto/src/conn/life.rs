@@ -1,6 +1,8 @@
 //! From the first datagram to the last: what the passing of time, the handshake and the two applications do to a
 //! connection (specification sections 2.10, 2.12 and 3.8).
 
+use alloc::boxed::Box;
+
 use super::close::{Answer, Farewell, Life, Linger};
 use super::handshake::client::Step;
 use super::migrate::Arrival;
@@ -48,7 +50,7 @@ impl Connection {
 
     /// Client: the server has proven its key, and there are keys for packets.
     fn establish(&mut self, now: Instant, header: &LongHeader<'_>, established: Established) {
-        let Some(client) = self.client.take() else { return };
+        let Some(mut client) = self.client.take() else { return };
         self.paths.in_use_mut().cid = Some(self.cids.remote.start(header.scid));
         self.params_due = Some(client.patience());
         self.peer_key = client.server_key_id();
@@ -60,11 +62,12 @@ impl Connection {
         self.idle.since = now;
         // The server waits for a 1-RTT packet; a PING makes sure that one is sent, and sent again if it is lost.
         self.control.send_ping();
-        for mut datagram in core::mem::take(&mut self.early) {
+        for mut datagram in client.take_early() {
             // Counted when they came in; what fails here was forged or broken.
             let mut switches = Bucket::new(now, 0, 0);
             let path = self.paths.in_use().path;
-            let arrival = Arrival { path, ecn: crate::Ecn::NotEct, switches: &mut switches };
+            let cid = self.cids.local.first();
+            let arrival = Arrival { cid, path, ecn: crate::Ecn::NotEct, switches: &mut switches };
             let _ = self.open_and_read(now, arrival, &mut datagram);
         }
     }
@@ -185,7 +188,7 @@ impl Connection {
         if let (Life::Flushing(Farewell::App { code, .. }), Some(linger)) = (&self.life, self.linger)
             && !self.streams.is_flushed()
         {
-            self.error.get_or_insert(linger.undelivered(now, *code));
+            self.error.get_or_insert_with(|| Box::new(linger.undelivered(now, *code)));
         }
     }
 
@@ -196,7 +199,7 @@ impl Connection {
             self.end(now, error);
             return;
         }
-        self.error.get_or_insert(error);
+        self.error.get_or_insert_with(|| Box::new(error));
         self.life = Life::Closing { farewell, answer: Answer::first() };
         self.stop(now);
         self.repeat_at = self.secure.as_ref().map(|secure| now + secure.recovery.pto_base());
@@ -219,7 +222,7 @@ impl Connection {
         if !self.life.is_live() {
             return;
         }
-        self.error.get_or_insert(error);
+        self.error.get_or_insert_with(|| Box::new(error));
         self.life = if self.secure.is_some() { Life::Draining } else { Life::Over };
         self.stop(now);
         self.tell_closed();
@@ -251,7 +254,6 @@ impl Connection {
         self.server = None;
         self.linger = None;
         self.paced_until = None;
-        self.early.clear();
     }
 
     /// Tells the program, once.
@@ -287,7 +289,7 @@ impl Connection {
     }
 
     pub(crate) fn close_reason(&self) -> Option<&ConnectionError> {
-        self.error.as_ref()
+        self.error.as_deref()
     }
 
     // ---- time

@@ -13,8 +13,8 @@ use crate::observe::Observation;
 use crate::recovery::PathModel;
 use crate::stats::DropReason;
 use crate::time::Instant;
-use crate::wire::Side;
 use crate::wire::frame::NewCid;
+use crate::wire::{Cid, Side};
 
 /// Why a connection stays where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ impl core::error::Error for MigrateError {}
 
 /// How a datagram came in.
 pub(crate) struct Arrival<'a> {
+    /// The id it is addressed to.
+    pub(crate) cid: Cid,
     pub(crate) path: Path,
     pub(crate) ecn: crate::Ecn,
     /// How many connections of the endpoint may follow their peers to other addresses.

@@ -162,21 +162,20 @@ pub(crate) struct Connection {
     secure: Option<Box<Secure>>,
     /// Client: the server has proven its key, and must send its parameters until then.
     params_due: Option<(Instant, Duration)>,
-    /// 1-RTT datagrams that overtook the server's answer.
-    early: Vec<Box<[u8]>>,
     streams: Streams,
     control: Control,
     grease: Grease,
     /// The connection's own events. Each kind is given once, so the queue is bounded.
     events: VecDeque<Event>,
-    error: Option<ConnectionError>,
+    error: Option<Box<ConnectionError>>,
     told_closed: bool,
     /// The program has heard of this connection.
     known: bool,
     discarded: bool,
     idle: Idle,
     keep_alive: KeepAlives,
-    observed: Observed,
+    /// Since one side has wanted to know at which address it is seen.
+    observed: Option<Box<Observed>>,
     /// The program was told that nothing gets through.
     suspect: bool,
     linger: Option<Linger>,
@@ -269,7 +268,7 @@ impl Connection {
         rng: Drbg,
         hash: KeyedHash,
     ) -> Self {
-        let (local, remote) = (path.path.local, path.path.remote);
+        let local = path.path.local;
         let stats = ConnStats { datagram_size: config.initial_datagram(), ..ConnStats::default() };
         Self {
             side,
@@ -287,8 +286,7 @@ impl Connection {
             server: None,
             secure: None,
             params_due: None,
-            early: Vec::new(),
-            streams: Streams::new(side, limits(config, side), hash),
+            streams: Streams::new(side, &limits(config), hash),
             control,
             grease: Grease::new(config),
             events: VecDeque::new(),
@@ -298,7 +296,7 @@ impl Connection {
             discarded: false,
             idle: Idle { timeout: config.transport.idle_timeout, since: now, spoke: false },
             keep_alive: KeepAlives::new(now, config.transport.keep_alive, local.map(|local| local.ip())),
-            observed: Observed::new(now, remote),
+            observed: None,
             suspect: false,
             linger: None,
             close_at: None,
@@ -415,7 +413,7 @@ impl Connection {
         self.grease.on_peer_params(params);
         self.search_mtu(now, params.max_udp_payload);
         if params.flags & FLAG_OBSERVED_ADDR != 0 {
-            self.observed.want();
+            self.observed_mut(now).want();
         }
         self.streams.set_peer_params(params);
     }
@@ -448,12 +446,12 @@ impl Connection {
 }
 
 /// What the stream part grants and allows.
-fn limits(config: &Config, side: Side) -> Limits {
+fn limits(config: &Config) -> Limits {
     let transport = &config.transport;
     Limits {
         max_data: transport.receive_window,
         max_stream_data: transport.stream_receive_window,
-        max_streams: hello::local_params(config, side).initial_max_streams,
+        max_streams: transport.max_streams,
         max_message_size: transport.max_message_size,
         unpacks: transport.accept_compressed,
         max_stream_window: transport.max_stream_receive_window,

@@ -13,7 +13,6 @@ use super::migrate::Arrival;
 use super::path::Place;
 use super::secure::Verdict;
 use crate::Ecn;
-use crate::config::bounds;
 use crate::crypto::{Freshness, packet};
 use crate::error::{TransportError, Violation};
 use crate::event::Event;
@@ -24,7 +23,7 @@ use crate::wire::cursor::Reader;
 use crate::wire::frame::Frame;
 use crate::wire::header::{RESERVED_BIT, ShortFlags, decode_packet_number};
 use crate::wire::params::{DEFAULT_PROTOCOL, ParamsContext, Protocols, decode_params};
-use crate::wire::{Ack, Cid, FrameError, Side};
+use crate::wire::{Ack, FrameError, Side};
 
 /// A fault in a packet, with the type of the frame that is to blame; 0 if none is.
 #[derive(Clone, Copy, Debug)]
@@ -104,11 +103,10 @@ impl Connection {
             return self.keep_early(datagram);
         }
         let len = datagram.len() as u64;
-        let addressed = datagram.get(1..1 + self.cids.local.first().len()).and_then(Cid::new);
         let latest = self.secure.as_ref().and_then(|secure| secure.replay.largest());
         let (pn, protected, payload) = self.open(now, datagram)?;
         let place = self.place(&arrival.path, len)?;
-        self.addressed = addressed.unwrap_or_default();
+        self.addressed = arrival.cid;
         if self.side == Side::Server && !self.confirmed {
             self.confirm_as_server(now);
         }
@@ -116,7 +114,9 @@ impl Connection {
         self.idle.spoke = false;
         self.trace.received(pn, &payload, datagram, arrival.ecn);
         self.keep_alive.on_activity(now);
-        self.observed.on_packet(now);
+        if let Some(observed) = &mut self.observed {
+            observed.on_packet(now);
+        }
         let Some(payload) = datagram.get(payload) else { return Err(DropReason::Malformed) };
         match self.read(now, Packet { pn, protected, payload, place, ecn: arrival.ecn }) {
             Ok(Some(survey)) => {
@@ -146,12 +146,9 @@ impl Connection {
 
     /// Keeps a datagram for when there are keys.
     fn keep_early(&mut self, datagram: &[u8]) -> Result<(), DropReason> {
-        let usable = self.client.is_some() && datagram.len() <= self.config.max_udp_payload();
-        if !usable || self.early.len() >= bounds::EARLY_DATAGRAMS {
-            return Err(DropReason::TooEarly);
-        }
-        self.early.push(Box::from(datagram));
-        Ok(())
+        let fits = datagram.len() <= self.config.max_udp_payload();
+        let client = self.client.as_mut().filter(|_| fits);
+        client.map_or(Err(DropReason::TooEarly), |client| client.keep_early(datagram))
     }
 
     /// Removes protection. Gives the packet number, whether parity may protect the packet, and where the frames are.
@@ -276,7 +273,11 @@ impl Connection {
             Frame::Ack(ack) => self.on_ack(now, ack)?,
             Frame::Close(close) => self.on_farewell(now, close),
             Frame::Params(_) | Frame::HandshakeDone | Frame::NewToken(_) => self.on_control(now, frame)?,
-            Frame::Ping => self.observed.on_ping(),
+            Frame::Ping => {
+                if let Some(observed) = &mut self.observed {
+                    observed.on_ping();
+                }
+            }
             Frame::ObservedAddr { seq, addr } => self.on_observed(now, *seq, *addr),
             Frame::AckFreq(_) => {
                 // Only for peers that were told of a minimum delay.

@@ -77,7 +77,12 @@ impl Server {
         self.keys.seal(&mut datagram, 9, 4, self.pn);
         self.pn += 1;
         let mut switches = Bucket::new(self.now, 1, 1);
-        let arrival = Arrival { path: self.connection.path(), ecn: Ecn::NotEct, switches: &mut switches };
+        let arrival = Arrival {
+            cid: self.connection.cids.local.first(),
+            path: self.connection.path(),
+            ecn: Ecn::NotEct,
+            switches: &mut switches,
+        };
         self.connection.handle_packet(self.now, arrival, &mut datagram).expect("an authentic packet");
     }
 

@@ -105,9 +105,8 @@ impl Connection {
 
     /// Client: tells the program of tokens, but not before [`Event::Connected`].
     pub(super) fn tell_tokens(&mut self) {
-        let tokens = !self.control.tokens.stored.is_empty() && self.params_due.is_none();
-        if tokens && !self.events.contains(&Event::NewToken) {
-            self.events.push_back(Event::NewToken);
+        if !self.control.tokens.stored.is_empty() && self.params_due.is_none() {
+            self.tell_once(Event::NewToken);
         }
     }
 

@@ -181,7 +181,7 @@ impl Connection {
         tell_missed(streams, tell);
         let now = self.snapshot(&trace.last, trace.packets);
         now.tell_changes(&trace.last, tell);
-        if let Some(error) = self.error.as_ref().filter(|_| now.closed && !trace.last.closed) {
+        if let Some(error) = self.error.as_deref().filter(|_| now.closed && !trace.last.closed) {
             tell(&Observation::Closed(error));
         }
         trace.last = now;

@@ -129,7 +129,7 @@ impl Connection {
     pub(super) fn has_frames(&self) -> bool {
         self.control.wants_to_send()
             || self.cids.wants_to_send()
-            || self.confirmed && self.observed.wants_to_send()
+            || self.confirmed && self.observed.as_ref().is_some_and(|observed| observed.wants_to_send())
             || self.may_send_data() && (self.streams.wants_control() || self.streams.wants_data())
             || self.secure.as_ref().is_some_and(|secure| secure.has_parity())
     }
@@ -201,8 +201,8 @@ impl Connection {
             secure.write_parity(pn, &mut w);
         } else if may_fly {
             let recovery = &mut secure.recovery;
-            if self.confirmed {
-                self.observed.write(&mut w);
+            if let Some(observed) = self.observed.as_mut().filter(|_| self.confirmed) {
+                observed.write(&mut w);
             }
             if secure.acks.wants_ping() {
                 self.control.send_ping();

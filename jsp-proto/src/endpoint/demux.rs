@@ -95,7 +95,7 @@ impl Endpoint {
         let key = if ours { self.cids.get(&cid).copied() } else { None };
         let Some(key) = key else { return self.on_stray(now, path, &cid, datagram) };
         let fate = self.with_connection(key, |connection, switches| {
-            connection.handle_packet(now, Arrival { path, ecn, switches }, datagram)
+            connection.handle_packet(now, Arrival { cid, path, ecn, switches }, datagram)
         });
         let unopened = matches!(fate, Fate::DroppedInside(DropReason::Aead | DropReason::KeyPhase));
         if unopened && self.take_reset(now, datagram) { Fate::Accepted } else { fate }

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::config::{Policy, Rates, bounds};
 use crate::time::{Instant, nanos};
+use crate::wire::{StreamKind, StreamType};
 
 /// What this side grants to the peer and allows itself.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +14,8 @@ pub(crate) struct Limits {
     pub(crate) max_data: u64,
     /// Window of each stream at the start, bytes.
     pub(crate) max_stream_data: u64,
-    /// How many streams the peer may have open, by stream type; types this side opens are ignored.
-    pub(crate) max_streams: [u64; 16],
+    /// How many streams of each type the peer may have open. None of blocks if they could not be expanded.
+    pub(crate) max_streams: u64,
     /// Largest message accepted, bytes.
     pub(crate) max_message_size: u64,
     /// Compressed messages are accepted.
@@ -44,7 +45,7 @@ impl Default for Limits {
         Self {
             max_data: 64 << 10,
             max_stream_data: 64 << 10,
-            max_streams: [bounds::STREAMS_PER_TYPE; 16],
+            max_streams: bounds::STREAMS_PER_TYPE,
             max_message_size: 64 << 10,
             unpacks: false,
             max_stream_window: bounds::MAX_STREAM_RECEIVE_WINDOW,
@@ -57,6 +58,36 @@ impl Default for Limits {
             policy: Policy::default(),
             rates: Rates::default(),
         }
+    }
+}
+
+/// Of the [`Limits`], those that streams still meet when the connection has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lasting {
+    pub(super) max_stream_data: u64,
+    pub(super) max_stream_window: u64,
+    pub(super) max_message_size: u64,
+    pub(super) stream_send_buffer: u64,
+    max_streams: u64,
+    pub(super) unpacks: bool,
+}
+
+impl Lasting {
+    pub(super) const fn of(limits: &Limits) -> Self {
+        Self {
+            max_stream_data: limits.max_stream_data,
+            max_stream_window: limits.max_stream_window,
+            max_message_size: limits.max_message_size,
+            stream_send_buffer: limits.stream_send_buffer,
+            max_streams: limits.max_streams,
+            unpacks: limits.unpacks,
+        }
+    }
+
+    /// How many streams of a type the peer may have open.
+    pub(super) fn max_streams(&self, ty: StreamType) -> u64 {
+        // Only a receiver that expands blocks takes streams of them.
+        if ty.kind() == StreamKind::Blocks && !self.unpacks { 0 } else { self.max_streams }
     }
 }
 

@@ -57,7 +57,7 @@ use control::Control;
 pub(crate) use flow::Pressure;
 use flow::{RecvPool, Window};
 pub(crate) use limits::Limits;
-use limits::{Bucket, Refusals};
+use limits::{Bucket, Lasting, Refusals};
 pub(crate) use lz4::PackStats;
 use lz4::{Packer, Unpacked};
 use queue::Queues;
@@ -228,7 +228,7 @@ const fn has_messages(sid: StreamId) -> bool {
 /// All streams of one connection.
 pub(crate) struct Streams {
     side: Side,
-    limits: Limits,
+    limits: Lasting,
     map: Map<StreamId, Key>,
     slab: Slab<Stream>,
     types: [TypeCount; 16],
@@ -284,22 +284,20 @@ pub(crate) enum StreamNote {
 impl Streams {
     /// No streams yet. Until the peer's parameters are known, sending keeps to the floor of specification section
     /// 2.10.
-    pub(crate) fn new(side: Side, mut local: Limits, hash: KeyedHash) -> Self {
+    pub(crate) fn new(side: Side, local: &Limits, hash: KeyedHash) -> Self {
+        let limits = Lasting::of(local);
         let types = StreamType::ALL.map(|ty| {
-            let blocks = ty.kind() == StreamKind::Blocks;
-            let mut limit = FLOOR_MAX_STREAMS;
-            if let Some(ours) = local.max_streams.get_mut(ty.as_usize()).filter(|_| ty.initiator() != side) {
-                *ours = if blocks && !local.unpacks { 0 } else { *ours };
-                limit = *ours;
-            } else if blocks {
-                // Only a receiver that expands blocks takes streams of them.
-                limit = 0;
-            }
+            let limit = match ty.kind() {
+                _ if ty.initiator() != side => limits.max_streams(ty),
+                // It is not known yet whether the peer expands them.
+                StreamKind::Blocks => 0,
+                _ => FLOOR_MAX_STREAMS,
+            };
             TypeCount { limit, ..TypeCount::default() }
         });
         Self {
             side,
-            limits: local,
+            limits,
             map: Map::with_hasher(hash),
             slab: Slab::new(),
             types,
@@ -315,7 +313,7 @@ impl Streams {
                 best_effort_queue: local.best_effort_queue.max(1),
                 outcomes: Outcomes::new(local.event_bound),
             },
-            recv: RecvPool::new(&local),
+            recv: RecvPool::new(local),
             packer: Packer::default(),
             unpacked: Unpacked::default(),
             spare: Vec::new(),

@@ -150,7 +150,7 @@ impl Streams {
 
     /// Lets the peer open more streams when half of its places are used up.
     pub(super) fn grant_streams(&mut self, ty: StreamType) {
-        let initial = self.limits.max_streams.get(ty.as_usize()).copied().unwrap_or(0);
+        let initial = self.limits.max_streams(ty);
         let Some(count) = self.types.get_mut(ty.as_usize()).filter(|_| ty.initiator() != self.side) else { return };
         let target = initial + count.returned;
         if target > count.limit && count.limit - count.opened <= initial / 2 {

@@ -1,6 +1,7 @@
 //! The client's half of the handshake: fetching the key if need be, the hello, retries, and the verdict
 //! (specification sections 2.3 to 2.10). Sends datagrams of its own; knows nothing of 1-RTT packets.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -120,6 +121,8 @@ pub(crate) struct ClientHandshake {
     offer: Option<Offer>,
     suspect: Option<KeyId>,
     versions: Versions,
+    /// 1-RTT datagrams that overtook the server's answer.
+    early: Vec<Box<[u8]>>,
     /// RETRY and KEYINFO taken, in all and since the last probe timeout.
     redirects: [u8; 2],
     redirected: [bool; 2],
@@ -162,6 +165,7 @@ impl ClientHandshake {
             offer: None,
             suspect: None,
             versions: Versions::default(),
+            early: Vec::new(),
             redirects: [0; 2],
             redirected: [false; 2],
             forged: 0,
@@ -282,6 +286,20 @@ impl ClientHandshake {
     pub(crate) fn wake(&self) -> Option<Instant> {
         // While the program thinks about a key, nothing runs out: a person may be asked.
         self.offer.is_none().then_some(self.deadline.min(self.resend_at))
+    }
+
+    /// Keeps a 1-RTT datagram for when there are keys.
+    pub(crate) fn keep_early(&mut self, datagram: &[u8]) -> Result<(), DropReason> {
+        if self.early.len() >= bounds::EARLY_DATAGRAMS {
+            return Err(DropReason::TooEarly);
+        }
+        self.early.push(Box::from(datagram));
+        Ok(())
+    }
+
+    /// The datagrams that were kept.
+    pub(crate) fn take_early(&mut self) -> Vec<Box<[u8]>> {
+        core::mem::take(&mut self.early)
     }
 
     /// When the attempt ends without success, and how long it has lasted then.

@@ -195,7 +195,7 @@ impl Paths {
 
     /// The path in use has proven to work: nothing is fallen back to any more.
     pub(in crate::conn) fn drop_fallback(&mut self) -> Option<PathState> {
-        self.fallback.take().map(|fallback| *fallback)
+        self.take(Place::Other(0))
     }
 
     /// Whether a path addresses the peer by this id.

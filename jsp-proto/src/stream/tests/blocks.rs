@@ -111,10 +111,11 @@ fn only_a_peer_that_takes_blocks_gets_them() {
         assert_eq!(pair.client().set_compression(sid, ADAPTIVE), error);
     }
     // One that expands and has no place for such streams gets plain ones.
-    let mut max_streams = [100; 16];
-    max_streams[SID.ty().as_usize()] = 0;
-    let mut pair = Pair::with(Limits { max_streams, ..limits() });
-    assert_eq!(open(&mut pair, BLOCKS).kind(), StreamKind::Bytes);
+    let mut params = params_of(&limits());
+    params.initial_max_streams[SID.ty().as_usize()] = 0;
+    let mut client = Streams::new(Side::Client, &limits(), hash());
+    client.set_peer_params(&params);
+    assert_eq!(client.open(Instant::ZERO, BLOCKS).map(StreamId::kind), Ok(StreamKind::Bytes));
     // Their number has its own limit.
     let mut pair = Pair::with(limits());
     let now = pair.now;

@@ -144,7 +144,7 @@ fn a_reset_of_messages_before_anything_was_sent_is_no_orderly_end() {
 
 #[test]
 fn places_return_when_streams_end() {
-    let limits = Limits { max_streams: [4; 16], ..Limits::default() };
+    let limits = Limits { max_streams: 4, ..Limits::default() };
     let mut pair = Pair::with(limits);
     let mut opened = 0;
     for _ in 0..50 {
@@ -269,7 +269,7 @@ fn after_close_received_data_stays_readable() {
 
 #[test]
 fn ten_thousand_idle_streams_stay_small() {
-    let limits = Limits { max_streams: [10_000; 16], ..Limits::default() };
+    let limits = Limits { max_streams: 10_000, ..Limits::default() };
     let mut pair = Pair::with(limits);
     let now = pair.now;
     for _ in 0..10_000 {

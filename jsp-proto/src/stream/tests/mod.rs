@@ -28,7 +28,7 @@ pub(super) fn params_of(limits: &Limits) -> Params {
     Params {
         initial_max_data: limits.max_data,
         initial_max_stream_data: limits.max_stream_data,
-        initial_max_streams: limits.max_streams,
+        initial_max_streams: [limits.max_streams; 16],
         max_message_size: limits.max_message_size,
         compression: if limits.unpacks { COMPRESSION_LZ4 } else { 0 },
         ..Params::default()
@@ -60,7 +60,7 @@ impl Pair {
     }
 
     pub(super) fn with(limits: Limits) -> Self {
-        let mut ends = [Side::Client, Side::Server].map(|side| Streams::new(side, limits, hash()));
+        let mut ends = [Side::Client, Side::Server].map(|side| Streams::new(side, &limits, hash()));
         for end in &mut ends {
             end.set_peer_params(&params_of(&limits));
             // Limits below the floor make small tests possible.

@@ -110,7 +110,7 @@ fn streams_without_connection_credit_take_turns_when_it_comes() {
         max_window: 3000,
         max_stream_data: 3000,
         max_message_size: 2000,
-        max_streams: [400; 16],
+        max_streams: 400,
         ..Limits::default()
     };
     let mut pair = Pair::with(limits);
