@@ -49,7 +49,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         match line?.as_str() {
             "alone" => shared.phase.store(ALONE, Ordering::Relaxed),
             "neutral" => shared.phase.store(NEUTRAL, Ordering::Relaxed),
-            "flood" => shared.phase.store(FLOOD, Ordering::Relaxed),
+            "flood" | "flood only" => shared.phase.store(FLOOD, Ordering::Relaxed),
             _ => {}
         }
         println!("{}", shared.sent.load(Ordering::Relaxed));

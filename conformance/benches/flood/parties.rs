@@ -2,7 +2,8 @@
 
 use std::io::BufRead;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use jsp_tokio::{ClientConfig, Config, Connection, Endpoint, PublicKey, RecvStream, SecretKey, Stream};
 use tokio::runtime::Runtime;
@@ -71,30 +72,44 @@ async fn take(mut recv: RecvStream, taken: Arc<AtomicU64>) {
     }
 }
 
-/// Clients that upload without end. Each line of input is answered by the number of those that are connected.
+/// Clients that upload without end, except between the lines `pause` and `resume`. Each line of input is answered by how
+/// many are connected, the packets they sent, those that were lost, and the CPU seconds they took.
 pub(crate) fn clients() -> Result<(), Failure> {
     let runtime = runtime()?;
     let address = word("--address").ok_or("no address")?;
     let trust = ClientConfig::pinned(PublicKey::from_bytes(&unhex(&word("--key").ok_or("no key")?)?)?);
     let mut connections = Vec::new();
+    let paused = Arc::new(AtomicBool::new(false));
     for _ in 0..CLIENTS {
-        connections.push(runtime.block_on(upload(&address, &trust))?);
+        connections.push(runtime.block_on(upload(&address, &trust, paused.clone()))?);
     }
     println!("ready");
     for line in std::io::stdin().lock().lines() {
-        line?;
-        println!("{}", connections.iter().filter(|connection| connection.close_reason().is_none()).count());
+        match line?.as_str() {
+            "pause" => paused.store(true, Ordering::Relaxed),
+            "resume" => paused.store(false, Ordering::Relaxed),
+            _ => {}
+        }
+        let alive = connections.iter().filter(|connection| connection.close_reason().is_none()).count();
+        let stats = connections.iter().map(|connection| connection.stats());
+        let (sent, lost) =
+            stats.fold((0, 0), |(sent, lost), stats| (sent + stats.packets_sent, lost + stats.packets_lost));
+        println!("{alive} {sent} {lost} {}", resources().1);
     }
     std::process::exit(0)
 }
 
-async fn upload(address: &str, trust: &ClientConfig) -> Result<Connection, Failure> {
+async fn upload(address: &str, trust: &ClientConfig, paused: Arc<AtomicBool>) -> Result<Connection, Failure> {
     let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await?;
     let connection = endpoint.connect(address, trust).await?;
     let mut send = connection.open_uni().await?;
     tokio::spawn(async move {
         // The end of the connection shows in the number of those that live.
-        while send.write_all(&[7; 64 << 10]).await.is_ok() {}
+        while send.write_all(&[7; 64 << 10]).await.is_ok() {
+            while paused.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
     });
     Ok(connection)
 }
