@@ -67,22 +67,32 @@ pub use with_ring::Ring;
 mod with_ring {
     use super::{Aead, Rejected, TAG_LEN};
     use ring::aead::{self, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+    use zeroize::Zeroizing;
 
     /// The `ring` backend. A failed [`Aead::open`] destroys the buffer.
-    pub struct Ring(LessSafeKey);
+    ///
+    /// Holds the bytes of the key alone. `ring`'s own form of it has room for the round keys of AES, 544 bytes in each of
+    /// three keys of every connection, and is not wiped; to make it takes a few nanoseconds.
+    pub struct Ring(Zeroizing<[u8; 32]>);
+
+    impl Ring {
+        fn key(&self) -> LessSafeKey {
+            match UnboundKey::new(&CHACHA20_POLY1305, &*self.0) {
+                Ok(key) => LessSafeKey::new(key),
+                Err(_) => unreachable!("the key has the algorithm's length"),
+            }
+        }
+    }
 
     impl Aead for Ring {
         fn new(key: &[u8; 32]) -> Self {
-            match UnboundKey::new(&CHACHA20_POLY1305, key) {
-                Ok(key) => Self(LessSafeKey::new(key)),
-                Err(_) => unreachable!("the key has the algorithm's length"),
-            }
+            Self(Zeroizing::new(*key))
         }
 
         fn seal(&self, nonce: &[u8; 12], aad: &[u8], buf: &mut [u8]) -> [u8; TAG_LEN] {
             let nonce = Nonce::assume_unique_for_key(*nonce);
             let mut out = [0; TAG_LEN];
-            match self.0.seal_in_place_separate_tag(nonce, aead::Aad::from(aad), buf) {
+            match self.key().seal_in_place_separate_tag(nonce, aead::Aad::from(aad), buf) {
                 Ok(tag) => out.copy_from_slice(tag.as_ref()),
                 Err(_) => unreachable!("a buffer of more than 256 GiB"),
             }
@@ -91,21 +101,10 @@ mod with_ring {
 
         fn open(&self, nonce: &[u8; 12], aad: &[u8], buf: &mut [u8], tag: &[u8; TAG_LEN]) -> Result<(), Rejected> {
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            self.0
+            self.key()
                 .open_in_place_separate_tag(nonce, aead::Aad::from(aad), (*tag).into(), buf, 0..)
                 .map(drop)
                 .map_err(|_| Rejected)
-        }
-    }
-
-    /// `ring` does not wipe its keys. Overwriting the key is the best that safe code can do: the black box keeps the
-    /// store from being optimised away.
-    impl Drop for Ring {
-        fn drop(&mut self) {
-            if let Ok(zero) = UnboundKey::new(&CHACHA20_POLY1305, &[0; 32]) {
-                self.0 = LessSafeKey::new(zero);
-                core::hint::black_box(&self.0);
-            }
         }
     }
 
