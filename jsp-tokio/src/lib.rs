@@ -45,7 +45,7 @@
 //!
 //! To see what happens, give the program a `tracing` subscriber before it makes endpoints. They speak under the target
 //! `jsp`: of connections at `info`, of handshakes, keys and paths at `debug`, of every packet at `trace`
-//! (`RUST_LOG=jsp=debug`, where the subscriber heeds it). Without a subscriber nothing is recorded and nothing slows down;
+//! (`RUST_LOG=jsp=debug`, where the subscriber heeds it). Without a subscriber nothing is recorded;
 //! leaving out the feature `tracing` leaves out the crate as well. With the feature `qlog` an endpoint writes each
 //! connection to a file for viewers such as qvis: [`set_observer`](proto::driver::Endpoint::set_observer) with a
 //! `proto::qlog::Qlog`.

@@ -1,7 +1,7 @@
 //! The part of the qlog schema that this project writes, as a table, and a check of traces against it.
 //!
-//! From the CDDL of draft-ietf-quic-qlog-main-schema-05 (qlog 0.3, sections 3 and 6.2) and
-//! draft-ietf-quic-qlog-quic-events-04 (sections 3 to 7 and appendix A). Fields that are not in the table are refused
+//! From the CDDL of draft-ietf-quic-qlog-quic-events-04 (sections 3 to 7 and appendix A) and of the main schema that goes
+//! with it, qlog 0.3. Fields that are not in the table are refused
 //! unless they begin with `jsp:`: the schema allows fields of one's own.
 
 use std::fmt::Write;

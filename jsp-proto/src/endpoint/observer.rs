@@ -43,8 +43,8 @@ pub trait Observer: Send {
     }
 
     /// Whether single packets are of interest: those sent, received, acknowledged, lost and repaired, and the state of
-    /// recovery after them. Asked when a connection begins; without them observing costs next to nothing. True unless it
-    /// is written.
+    /// recovery after them. Asked when a connection begins; without them only handshakes, paths, keys, drops and
+    /// endings are noted. True unless it is written.
     fn wants_packets(&self) -> bool {
         true
     }

@@ -1,7 +1,7 @@
 //! What happens to connections as qlog, for viewers such as qvis (feature `qlog`, needs std).
 //!
 //! [`Qlog::dir`] writes a file per connection, [`QlogWriter`] one connection to any [`Write`]; both are an
-//! [`Observer`]. Each trace is a JSON text sequence (RFC 7464) of qlog 0.3: draft-ietf-quic-qlog-main-schema-05 and
+//! [`Observer`]. Each trace is a JSON text sequence (RFC 7464) of qlog 0.3 with the events of
 //! draft-ietf-quic-qlog-quic-events-04, the version that viewers draw. Later drafts have renamed every event, and no
 //! viewer reads them yet.
 //!
