@@ -1,11 +1,13 @@
 //! Checks of JetStreamProto: a deterministic [simulator](sim) of endpoints and networks, measurements of [congestion
-//! controllers](cc) and of [error correction](fec) in it, known answers, and the contract that every adapter keeps.
+//! controllers](cc) and of [error correction](fec) in it, known answers, the contract that every adapter
+//! keeps, and who keeps which requirement of the [specification](spec).
 
 pub mod cc;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod fec;
 pub mod sim;
+pub mod spec;
 #[cfg(feature = "vectors")]
 pub mod vectors;
 pub mod wasm;

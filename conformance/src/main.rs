@@ -1,10 +1,11 @@
 //! The program of the conformance package.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use jsp_conformance::spec::{Kind, Specification};
 use jsp_conformance::{cc, fec, vectors, wasm};
 
 /// Checks of JetStreamProto against its specification.
@@ -28,6 +29,22 @@ enum Command {
         /// Print only what is wrong, and the totals
         #[arg(short, long)]
         quiet: bool,
+    },
+    /// List the requirements of the specification by area, and those that no code or no test cites.
+    ///
+    /// Exit status: 0 if all is well, 1 if the text breaks its own rules, if something cites a requirement that does not
+    /// exist or, with --strict, if one is not cited by code and by a test; 2 if files cannot be read.
+    #[command(after_help = "Example:\n  cargo run -p jsp-conformance -- spec --missing")]
+    Spec {
+        /// The folder with the project's sources
+        #[arg(long, default_value = ".")]
+        root: PathBuf,
+        /// Name the requirements that are not cited by code and by a test
+        #[arg(long)]
+        missing: bool,
+        /// Fail if there are such
+        #[arg(long)]
+        strict: bool,
     },
     /// List what a WebAssembly module imports from its host.
     ///
@@ -171,6 +188,7 @@ fn main() -> ExitCode {
                 }
             }
         }
+        Command::Spec { root, missing, strict } => show_specification(&root, missing, strict),
         Command::WasmImports { file } => {
             let found = fs::read(&file).map_err(|error| error.to_string());
             match found.and_then(|module| wasm::imports(&module).map_err(|error| error.to_string())) {
@@ -190,6 +208,27 @@ fn main() -> ExitCode {
         Command::CcTable(table) => finish(cc::run(&table.options(), &mut std::io::stdout().lock())),
         Command::FecTable(table) => finish(fec::run(&table.options(), &mut std::io::stdout().lock())),
     }
+}
+
+fn show_specification(root: &Path, missing: bool, strict: bool) -> ExitCode {
+    let specification = match Specification::load(root) {
+        Ok(specification) => specification,
+        Err(error) => {
+            eprintln!("error: {}: {error}; run it in the project's folder or give --root", root.display());
+            return ExitCode::from(2);
+        }
+    };
+    print!("{specification}");
+    for requirement in specification.uncited().filter(|_| missing) {
+        let lacks = |kind, name| if specification.is_cited(&requirement.id, kind) { "" } else { name };
+        let (code, test) = (lacks(Kind::Code, " code"), lacks(Kind::Test, " test"));
+        println!("{}: no{code}{test}: {}", requirement.id, requirement.text);
+    }
+    for problem in &specification.problems {
+        eprintln!("{}:{}: {}", problem.file.display(), problem.line, problem.what);
+    }
+    let is_complete = !strict || specification.uncited().next().is_none();
+    if specification.problems.is_empty() && is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn finish(result: std::io::Result<()>) -> ExitCode {
