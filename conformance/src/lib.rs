@@ -6,6 +6,8 @@ pub mod cc;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod fec;
+#[cfg(feature = "internals")]
+pub mod peer;
 pub mod sim;
 pub mod spec;
 #[cfg(feature = "vectors")]

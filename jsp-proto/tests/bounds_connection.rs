@@ -4,6 +4,7 @@
 
 mod support;
 
+use jsp_conformance::peer::{Hello, params};
 use jsp_conformance::sim::apps::{BulkReceiver, BulkSender};
 use jsp_conformance::sim::{Host, Link, NodeId, Sim};
 use jsp_proto::internals::wire::frame::{Close, Msg, Stream};
@@ -13,7 +14,7 @@ use jsp_proto::{
     AppCode, ClientConfig, Config, ConnId, ConnectionError, Delivery, DropReason, Event, MessageOptions, Outcome,
     SendError, Side, StreamOptions, TransportError,
 };
-use support::hostile::{Hello, Hostile, params};
+use support::hostile::Hostile;
 use support::scene::{ONE_WAY, Scene};
 use support::{MS, SECOND, pinned, server_config, server_key};
 

@@ -7,6 +7,7 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jsp_conformance::peer::{Hello, answer_flight, params};
 use jsp_conformance::sim::{Host, Link, NodeId, Sim};
 use jsp_proto::config::bounds::{Bounds, KEY_IDS_TRIED};
 use jsp_proto::internals::crypto::initial::{Layout, build_flight};
@@ -21,7 +22,7 @@ use jsp_proto::{
     AppCode, ClientConfig, Config, ConfigBuilder, ConnId, DropReason, KemJobs, KeyFetch, Path, Recv, RecvMeta,
     RetryPolicy, SecretKey, Side,
 };
-use support::hostile::{Hello, Hostile, answer_flight, params};
+use support::hostile::Hostile;
 use support::{MS, SECOND, assert_usable, bounds, other_key, pinned, server_config, server_key};
 
 const ONE_WAY: Duration = Duration::from_millis(10);

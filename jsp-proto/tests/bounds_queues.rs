@@ -4,10 +4,11 @@
 
 mod support;
 
+use jsp_conformance::peer::Hello;
 use jsp_conformance::sim::{Host, Link, Sim};
 use jsp_proto::{AcceptPolicy, AppCode, ClientConfig, Config, ConnectError, DropReason, KeyFetch, Output, RetryPolicy};
 use support::bare::{Bare, address};
-use support::hostile::{Hello, Hostile};
+use support::hostile::Hostile;
 use support::{MS, SECOND, assert_usable, bounds, pinned, server_config, server_key};
 
 fn hello(number: u64) -> Hello {

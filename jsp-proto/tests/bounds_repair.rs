@@ -4,12 +4,13 @@
 
 mod support;
 
+use jsp_conformance::peer::{Hello, encode};
 use jsp_conformance::sim::{Host, Link};
 use jsp_proto::internals::wire::Frame;
 use jsp_proto::internals::wire::frame::Parity;
 use jsp_proto::{ConnId, Event, FecStats};
 use support::coded::Block;
-use support::hostile::{Hello, Hostile, encode};
+use support::hostile::Hostile;
 use support::scene::{ONE_WAY, Scene};
 use support::{MS, SECOND, bounds, server_config, server_key};
 

@@ -6,13 +6,14 @@ mod support;
 
 use std::time::Duration;
 
+use jsp_conformance::peer::params;
 use jsp_conformance::sim::{Host, Link, Sim};
 use jsp_proto::config::bounds as table;
 use jsp_proto::internals::wire::frame::{Blocked, ResetStream, Stream};
 use jsp_proto::internals::wire::params::{Extras, Params, ParamsContext};
 use jsp_proto::internals::wire::{Ack, AckRanges, Frame, StreamId, StreamKind, StreamType};
 use jsp_proto::{Config, ConnStats, DropReason, OpenError, Recv, Side, StreamOptions, TransportError};
-use support::hostile::{Hostile, params};
+use support::hostile::Hostile;
 use support::scene::{ONE_WAY, Scene};
 use support::{MS, SECOND, pinned, server_key};
 

@@ -6,11 +6,11 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jsp_conformance::peer::Hello;
 use jsp_conformance::sim::apps::{BulkReceiver, BulkSender};
 use jsp_conformance::sim::{App, Happening, Link, NodeId, Rng, Sim};
 use jsp_proto::config::bounds::Bounds;
 use jsp_proto::{Config, ConnId, Event, KeyFetch};
-use support::hostile::Hello;
 use support::{MS, SECOND, assert_usable, other_key, pinned, server_config, server_key};
 
 const FLIGHTS_PER_MS: usize = 50;

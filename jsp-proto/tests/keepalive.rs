@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use jsp_conformance::peer::params;
 use jsp_conformance::sim::{Host, Link, NodeId, Sim, Tapped};
 use jsp_proto::internals::wire::params::{Extras, Params, ParamsContext};
 use jsp_proto::internals::wire::{Ack, AckRanges, Frame};
@@ -16,7 +17,7 @@ use jsp_proto::{
     AppState, Config, ConfigBuilder, ConnId, ConnStats, ConnectionError, Event, KeepAlive, Network, Output,
     StreamOptions,
 };
-use support::hostile::{Hostile, params};
+use support::hostile::Hostile;
 use support::scene::Scene;
 use support::{MS, Pair, SECOND, pinned, server_config, server_key};
 

@@ -3,6 +3,7 @@
 
 mod support;
 
+use jsp_conformance::peer::encode;
 use jsp_conformance::sim::apps::{BulkReceiver, BulkSender};
 use jsp_conformance::sim::{App, Link, NodeId, Sim, Tapped, seeds};
 use jsp_proto::internals::wire::frame::Msg;
@@ -11,7 +12,6 @@ use jsp_proto::{
     Config, ConnId, ConnStats, DropReason, Fec, KeyUpdateError, RecvMessage, Side, StreamOptions, TransportError,
 };
 use support::coded::Block;
-use support::hostile::encode;
 use support::scene::Scene;
 use support::{MS, Pair, SECOND, pinned, server_config};
 

@@ -2,11 +2,11 @@
 
 mod support;
 
+use jsp_conformance::peer::encode;
 use jsp_proto::internals::wire::frame::{Msg, Parity, Stream};
 use jsp_proto::internals::wire::{Ack, AckRanges, Frame, StreamId, StreamKind};
 use jsp_proto::{FecStats, RecvMessage, Side, TransportError};
 use support::coded::{Block, symbols};
-use support::hostile::encode;
 use support::scene::Scene;
 use support::{MS, server_config};
 

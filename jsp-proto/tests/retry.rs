@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jsp_conformance::peer::Hello;
 use jsp_conformance::sim::{Happening, Link, Sim, Tapped, seeds};
 use jsp_proto::internals::crypto::token::TokenKey;
 use jsp_proto::internals::wire::header::{Cid, decode_long};
@@ -17,7 +18,7 @@ use jsp_proto::{
     RetryPolicy, SecretKey, Side, StreamOptions,
 };
 use support::bare::{Bare, address, retried};
-use support::hostile::{Hello, Hostile};
+use support::hostile::Hostile;
 use support::{MS, Pair, SECOND, bounds, pinned, server_config, server_key};
 
 const ROUND_TRIP: Duration = Duration::from_millis(40);

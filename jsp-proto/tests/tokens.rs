@@ -5,13 +5,14 @@ mod support;
 
 use std::time::Duration;
 
+use jsp_conformance::peer::{Hello, params};
 use jsp_conformance::sim::{Host, Link, NodeId, Sim, Tapped, seeds};
 use jsp_proto::internals::crypto::token::TokenKey;
 use jsp_proto::internals::wire::Frame;
 use jsp_proto::internals::wire::params::{Extras, Params, ParamsContext, Protocols};
 use jsp_proto::{Config, ConfigBuilder, ConnId, EndpointStats, Event, Instant, RetryPolicy, StreamOptions};
 use support::bare::{Bare, address, retried};
-use support::hostile::{Hello, Hostile, params};
+use support::hostile::Hostile;
 use support::{MS, Pair, SECOND, bounds, pinned, server_config, server_key};
 
 const ROUND_TRIP: Duration = Duration::from_millis(40);

@@ -17,9 +17,9 @@ use jsp_proto::internals::wire::params::{Extras, Params, ParamsContext};
 use jsp_proto::{Config, ConnId, DropReason, Event, Instant, RetryPolicy, Side};
 
 use crate::support::bare::{Bare, address, retried};
-use crate::support::hostile::{Hello, params};
 use crate::support::scene::{ONE_WAY, Scene};
 use crate::support::{MS, Pair, SECOND, pinned, server_config, server_key};
+use jsp_conformance::peer::{Hello, params};
 
 /// An address in a network of its own.
 fn stranger(number: u8) -> SocketAddr {

@@ -10,9 +10,9 @@ use jsp_proto::internals::wire::Frame;
 use jsp_proto::internals::wire::header::ShortFlags;
 use jsp_proto::{AppCode, Config, DropReason, Event, RetryPolicy, TransportError};
 
-use crate::support::hostile::encode;
 use crate::support::scene::{ONE_WAY, Scene};
 use crate::support::{MS, Pair, SECOND, pinned, server_config};
+use jsp_conformance::peer::encode;
 
 fn elsewhere() -> SocketAddr {
     SocketAddr::from(([198, 51, 100, 1], 9000))

@@ -140,7 +140,7 @@ fn path_challenge_flood() {
 fn path_challenges_from_everywhere() {
     let mut scene = Scene::new();
     for number in 0..200 {
-        let packet = scene.peer.seal(&crate::support::hostile::encode(&[Frame::PathChallenge([number; 8])]));
+        let packet = scene.peer.seal(&jsp_conformance::peer::encode(&[Frame::PathChallenge([number; 8])]));
         scene.sim.inject(victim(number), scene.server, ONE_WAY, packet);
     }
     scene.run(SECOND);

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use jsp_conformance::peer::Hello;
 use jsp_proto::internals::wire::header::LongType;
 use jsp_proto::{Endpoint, Entropy, Instant, Output, Path, RecvMeta};
 
 use super::SECOND;
-use super::hostile::Hello;
 
 /// A server without a network around it.
 pub struct Bare {
