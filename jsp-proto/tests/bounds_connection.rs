@@ -40,18 +40,23 @@ fn row_16_forged_packets_are_counted_and_after_too_many_dropped_unopened() {
     let mut forged = scene.peer.seal(&[1; 40]);
     scene.peer.next_pn -= 1;
     *forged.last_mut().expect("a tag") ^= 1;
+    let elsewhere = "198.51.100.9:9".parse().expect("an address");
     for _ in 0..10_100 {
-        let copy = forged.clone();
-        scene.peer.send_raw(&mut scene.sim, &[copy]);
+        scene.sim.inject(elsewhere, scene.server, ONE_WAY, forged.clone());
     }
-    // Within the second in which it is deaf, even a genuine packet is not opened.
-    let pn = scene.peer.next_pn;
-    scene.send(&[Frame::Ping]);
+    // Within the second in which it is deaf to others, even a genuine packet from elsewhere is not opened.
+    let packet = scene.peer.seal(&[1; 40]);
+    scene.sim.inject(elsewhere, scene.server, ONE_WAY, packet);
     scene.run(MS * 100);
     assert_eq!(scene.dropped(DropReason::Aead), 10_101);
-    assert!(!scene.peer.is_acked(pn));
-    scene.run(SECOND);
+    // But its peer is heard all the time.
     scene.assert_alive();
+    scene.run(SECOND);
+    let packet = scene.peer.seal(&[1; 40]);
+    scene.sim.inject(elsewhere, scene.server, ONE_WAY, packet);
+    scene.run(MS * 100);
+    assert_eq!(scene.dropped(DropReason::Aead), 10_101);
+    assert_eq!(scene.sim.conn(scene.server, scene.victim).expect("alive").stats().path_changes, 1);
 }
 
 #[test]

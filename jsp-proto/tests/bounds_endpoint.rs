@@ -210,6 +210,26 @@ fn row_03_where_seals_are_scarce_clients_prove_their_address_and_need_none() {
     assert_eq!((scene.retries(), scene.started()), (2, 3), "the flood is over");
 }
 
+/// A client that has begun without its token, and shows it when seals are scarce: the attempt that it gives up counts no
+/// more.
+#[test]
+fn row_03_an_attempt_that_is_replaced_is_not_counted_twice() {
+    let limits = bounds(|bounds| (bounds.seal_openings_per_second, bounds.seal_opening_burst) = (20, 20));
+    let mut scene = Scene::new(server_config().token_key(TOKEN_KEY).bounds(limits));
+    let from = network(1);
+    let proven = with_token(&mut scene, &TOKEN_KEY, hello(1), from);
+    let bare = proven.without_token();
+    scene.hear(from, &bare[..1]);
+    assert_eq!(scene.sim.endpoint(scene.server).pending_clients(), 1);
+    for number in 0..6 {
+        scene.hear(network(number), &Hello::new(&other_key(), number).datagrams[1..]);
+    }
+    scene.hear(from, &proven.datagrams[..1]);
+    assert_eq!(scene.sim.endpoint(scene.server).pending_clients(), 1);
+    scene.sim.run_for(SECOND * 10);
+    assert_eq!(scene.sim.endpoint(scene.server).pending_clients(), 0);
+}
+
 /// A hello that brings a token of a server with this key.
 fn with_token(scene: &mut Scene, key: &[u8; 32], hello: Hello, from: SocketAddr) -> Hello {
     let key = TokenKey::new(*key);

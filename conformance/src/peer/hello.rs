@@ -57,6 +57,11 @@ impl Hello {
         Self { dcid, scid, datagrams, server, kem, state }
     }
 
+    /// The datagrams of this flight without its token: the same ids and the same message.
+    pub fn without_token(&self) -> Vec<Vec<u8>> {
+        self.flight_of(self.server, &self.message())
+    }
+
     /// The message that the flight carries.
     pub fn message(&self) -> Vec<u8> {
         let seal = InitialKeys::new(&self.server, self.dcid.as_slice()).client(LongType::ClientInit);

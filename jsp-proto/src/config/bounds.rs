@@ -43,7 +43,7 @@
 //! | - | answers that a client puts together | 4 at once | the oldest forgotten | - |
 //! | 15 | [`EARLY_DATAGRAMS`] | 4 | datagram dropped | `DropReason::TooEarly` |
 //! | 16 | [`AEAD_FAILURES`] | 2^36 per connection | closed with AEAD_LIMIT | `DropReason::Aead` |
-//! | 16 | [`AEAD_FAILURES_PER_SECOND`] | 10,000 per connection | its datagrams dropped unopened for 1 s | `DropReason::Aead` |
+//! | 16 | [`AEAD_FAILURES_PER_SECOND`] | 10,000 per connection | datagrams from other addresses than its peer's dropped unopened for 1 s | `DropReason::Aead` |
 //! | - | keys of the phase before, [`OLD_KEYS_LIFETIME`] | 1 s or three probe timeouts if that is less; of one phase | dropped, and late packets with them | `DropReason::KeyPhase` |
 //! | 37 | key updates of the peer | one per acknowledgement of a packet under its latest key | closed with KEY_UPDATE | `ConnStats::key_updates`, `DropReason::KeyPhase` |
 //! | - | own key updates, [`KEY_UPDATE_WAIT`] | 3 s or three probe timeouts if that is more, after the one before | the next one waits | `ConnStats::key_updates` |

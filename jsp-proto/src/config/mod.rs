@@ -496,7 +496,7 @@ impl ConfigBuilder {
         transport.keep_alive.check()?;
         check(transport.max_ack_delay <= Duration::from_secs(1), "max_ack_delay is at most 1 s")?;
         check((1..=16 << 20).contains(&transport.max_message_size), "max_message_size is 1 byte to 16 MiB")?;
-        check((4..=1 << 60).contains(&transport.max_streams), "max_streams is 4 to 2^60")?;
+        check((4..=1 << 57).contains(&transport.max_streams), "max_streams is 4 to 2^57")?;
         let fixed = Congestion::FixedRateWithoutCongestionControl { bytes_per_second: 0 };
         check(transport.congestion != fixed, "a fixed rate is at least 1 byte per second")?;
         check(transport.policy.fec.is_valid(), "fec has 1 to 64 packets and 1 to 32 parity packets per block")?;
@@ -570,6 +570,7 @@ mod tests {
         assert!(alloc::format!("{error}").contains("max_udp_payload"));
         assert!(Config::builder().max_message_size(0).build().is_err());
         assert!(Config::builder().max_streams(3).build().is_err());
+        assert!(Config::builder().max_streams((1 << 57) + 1).build().is_err());
         assert!(Config::builder().client_auth(ClientAuth::Required).build().is_err());
         assert!(Config::builder().protocols(&[b""]).build().is_err());
         assert!(Config::builder().token_rotation(Duration::from_secs(59)).build().is_err());

@@ -186,7 +186,8 @@ impl Connection {
         match self.paths.on_response(place, data, || rng.array()) {
             Proof::Nothing | Proof::Other => {}
             Proof::InUse => self.on_path_proven(now),
-            Proof::Fallback => self.fall_back(now),
+            Proof::Fallback if !self.paths.in_use().is_proven() => self.fall_back(now),
+            Proof::Fallback => {}
         }
     }
 
@@ -204,9 +205,6 @@ impl Connection {
 
     /// The path that was in use before is the right one.
     fn fall_back(&mut self, now: Instant) {
-        if self.paths.in_use().is_proven() {
-            return;
-        }
         if let Some(path) = self.paths.drop_fallback() {
             // Without a model of its own it is the model in use that holds.
             let same_host = path.model.is_none();
@@ -214,7 +212,7 @@ impl Connection {
         }
     }
 
-    /// Does what is due for the paths.
+    /// Does what is due for the paths. Also a path whose address is proven is left if it does not carry full datagrams.
     pub(super) fn on_path_timeout(&mut self, now: Instant) {
         if self.paths.on_timeout(now) {
             self.fall_back(now);

@@ -102,6 +102,13 @@ impl Connection {
         if self.secure.is_none() {
             return self.keep_early(datagram);
         }
+        // Forgeries from elsewhere are not worth opening one by one; what seems to come from the peer always is, or
+        // whoever knows the connection id could silence it.
+        if self.secure.as_ref().is_some_and(|secure| secure.failures.blocked(now))
+            && !self.paths.is_in_use(&arrival.path)
+        {
+            return Err(DropReason::Aead);
+        }
         let len = datagram.len() as u64;
         let latest = self.secure.as_ref().and_then(|secure| secure.replay.largest());
         let (pn, protected, payload) = self.open(now, datagram)?;
@@ -154,9 +161,6 @@ impl Connection {
     /// Removes protection. Gives the packet number, whether parity may protect the packet, and where the frames are.
     fn open(&mut self, now: Instant, datagram: &mut [u8]) -> Result<(u64, bool, core::ops::Range<usize>), DropReason> {
         let Some(secure) = self.secure.as_deref_mut() else { return Err(DropReason::TooEarly) };
-        if secure.failures.blocked(now) {
-            return Err(DropReason::Aead);
-        }
         let pn_at = 1 + self.cids.local.first().len();
         let header = packet::unprotect(secure.keys.header(), datagram, pn_at).map_err(|_| DropReason::Malformed)?;
         let expected = secure.replay.largest().map_or(0, |largest| largest + 1);

@@ -107,7 +107,7 @@ pub(super) enum Verdict {
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Failures {
-    /// Whether packets are dropped unopened for now.
+    /// Whether packets from elsewhere are dropped unopened for now.
     pub(super) fn blocked(&self, now: Instant) -> bool {
         self.blocked_until.is_some_and(|until| now < until)
     }

@@ -223,8 +223,9 @@ impl Attempts {
         }
     }
 
-    /// Enters a new attempt.
+    /// Enters a new attempt. It takes the place of one under the same key, which a client that shows a token gives up.
     pub(super) fn insert(&mut self, now: Instant, key: AttemptKey, attempt: Attempt) {
+        self.remove(&key);
         self.pending += 1;
         if !attempt.validated {
             self.unvalidated.add(Prefix::of(key.remote));

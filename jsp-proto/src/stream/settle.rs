@@ -152,7 +152,7 @@ impl Streams {
     pub(super) fn grant_streams(&mut self, ty: StreamType) {
         let initial = self.limits.max_streams(ty);
         let Some(count) = self.types.get_mut(ty.as_usize()).filter(|_| ty.initiator() != self.side) else { return };
-        let target = initial + count.returned;
+        let target = (initial + count.returned).min(StreamType::MAX_STREAMS);
         if target > count.limit && count.limit - count.opened <= initial / 2 {
             count.limit = target;
             self.control.max_streams |= 1 << ty.as_usize();

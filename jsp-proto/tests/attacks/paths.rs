@@ -135,6 +135,42 @@ fn path_challenge_flood() {
     scene.assert_alive();
 }
 
+/// A path that carries short datagrams and no full ones: the server goes back when its long question has no answer.
+#[test]
+fn a_path_for_short_datagrams_only() {
+    let mut scene = Scene::new();
+    let there = victim(1);
+    let third = scene.sim.add_host(jsp_conformance::sim::Host::raw().address(there));
+    let questions = Rc::new(RefCell::new(Vec::new()));
+    let log = questions.clone();
+    let server = scene.server;
+    scene.sim.tap(move |passing, bytes| {
+        if passing.from == server && passing.to == third {
+            log.borrow_mut().push(bytes.to_vec());
+        }
+        Tapped::Pass
+    });
+    let packet = scene.peer.seal(&[1; 30]);
+    scene.sim.inject(there, server, ONE_WAY, packet);
+    scene.sim.run_for(MS * 50);
+    let path = |scene: &mut Scene| scene.sim.conn(server, scene.victim).expect("alive").path().expect("a path").remote;
+    assert_eq!(path(&mut scene), there);
+    // The first question is short, because little came from there; it is answered from there. The next is not.
+    let first = questions.borrow().first().cloned().expect("a question");
+    assert!(first.len() < 400, "{} bytes", first.len());
+    scene.peer.on_datagram(first);
+    let asked = scene.peer.frames().iter().rev().find_map(|frame| match frame {
+        Frame::PathChallenge(data) => Some(*data),
+        _ => None,
+    });
+    let answer = scene.peer.seal(&jsp_conformance::peer::encode(&[Frame::PathResponse(asked.expect("a question"))]));
+    scene.sim.inject(there, server, ONE_WAY, answer);
+    scene.sim.run_for(SECOND * 5);
+    assert!(questions.borrow().iter().any(|bytes| bytes.len() == 1200));
+    assert_ne!(path(&mut scene), there, "it stays where nothing of full size arrives");
+    scene.assert_alive();
+}
+
 /// Questions from ever other addresses.
 #[test]
 fn path_challenges_from_everywhere() {

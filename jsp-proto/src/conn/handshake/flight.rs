@@ -45,6 +45,8 @@ const MAX_FLIGHTS: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     flights: Vec<Flight>,
+    /// The number of the first of them: numbers stay when old ones are forgotten.
+    first: usize,
     queue: VecDeque<(usize, usize)>,
 }
 
@@ -59,9 +61,10 @@ impl Flights {
     pub(crate) fn push(&mut self, flight: Flight) {
         if self.flights.len() == MAX_FLIGHTS {
             self.flights.remove(0);
+            self.first += 1;
             self.queue.clear();
         }
-        let at = self.flights.len();
+        let at = self.first + self.flights.len();
         self.queue.extend((0..flight.datagrams.len()).map(|index| (at, index)));
         self.flights.push(flight);
     }
@@ -71,7 +74,7 @@ impl Flights {
         self.queue.clear();
         let hello = self.flights.iter().rposition(|flight| matches!(flight.request, Request::Connection(_)));
         for (at, flight) in self.flights.iter().enumerate().skip(hello.unwrap_or(0)) {
-            self.queue.extend((0..flight.datagrams.len()).map(|index| (at, index)));
+            self.queue.extend((0..flight.datagrams.len()).map(|index| (self.first + at, index)));
         }
     }
 
@@ -82,22 +85,46 @@ impl Flights {
     /// The next datagram to send.
     pub(crate) fn next(&self) -> Option<&[u8]> {
         let &(flight, index) = self.queue.front()?;
-        self.flights.get(flight)?.datagrams.get(index).map(Vec::as_slice)
+        self.get(flight)?.datagrams.get(index).map(Vec::as_slice)
     }
 
     pub(crate) fn sent(&mut self) {
         self.queue.pop_front();
     }
 
+    /// The flights that are answerable, with their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Flight)> {
-        self.flights.iter().enumerate()
+        (self.first..).zip(&self.flights)
     }
 
     pub(crate) fn hellos(&self) -> impl Iterator<Item = (usize, &Flight)> {
         self.iter().filter(|(_, flight)| matches!(flight.request, Request::Connection(_)))
     }
 
-    pub(crate) fn get(&self, at: usize) -> Option<&Flight> {
-        self.flights.get(at)
+    pub(crate) fn get(&self, number: usize) -> Option<&Flight> {
+        self.flights.get(number.checked_sub(self.first)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_flights_stay_when_old_ones_are_forgotten() {
+        let mut flights = Flights::default();
+        for number in 0..MAX_FLIGHTS as u8 + 2 {
+            let (dcid, key_id) = (Cid::default(), KeyId::new([0; 32]));
+            let datagrams = [[number].to_vec()].to_vec();
+            flights.supersede(Flight { dcid, key_id, request: Request::Key, datagrams });
+        }
+        assert_eq!(flights.next(), Some(&[MAX_FLIGHTS as u8 + 1][..]));
+        assert!(flights.get(1).is_none());
+        let kept: Vec<_> = flights.iter().map(|(number, flight)| (number, flight.datagrams[0][0])).collect();
+        let expected: Vec<_> = (2..MAX_FLIGHTS + 2).map(|number| (number, number as u8)).collect();
+        assert_eq!(kept, expected);
+        assert_eq!(flights.get(5).map(|flight| flight.datagrams[0][0]), Some(5));
+        flights.resend();
+        assert!(flights.next().is_some());
     }
 }

@@ -105,6 +105,11 @@ impl Paths {
         found.or((self.side == Side::Client && self.in_use.path.remote == path.remote).then_some(Place::InUse))
     }
 
+    /// Whether a datagram came over the path in use.
+    pub(in crate::conn) fn is_in_use(&self, path: &Path) -> bool {
+        self.in_use.path.matches(path)
+    }
+
     /// A packet came over a path that is not known. The oldest that the peer only tries gives way.
     pub(in crate::conn) fn admit(&mut self, path: Path) -> Place {
         // One is in use, and one may have to be fallen back to.
