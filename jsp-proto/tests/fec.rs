@@ -112,6 +112,23 @@ fn parity_is_the_sum_of_its_packets() {
     assert_eq!((stats.sources_sent, stats.parity_sent, stats.block_sources, stats.block_parity), (2, 1, 2, 1));
 }
 
+/// Telling of repairs makes work for each number: a packet tells of 256 at most, in however many frames.
+#[test]
+fn repairs_are_told_of_in_measure() {
+    for (frames, error) in [(256, None), (257, Some(TransportError::PROTOCOL_VIOLATION))] {
+        let mut scene = Scene::new();
+        let stream = scene.open(PAIRS);
+        scene.messages(stream, 2);
+        let carrier = scene.carriers()[0];
+        let told: Vec<_> = (0..frames).map(|_| recovered(carrier)).collect();
+        scene.send(&told);
+        match error {
+            Some(error) => scene.assert_closed(error),
+            None => scene.assert_alive(),
+        }
+    }
+}
+
 /// A packet that the peer says it has repaired is done, although nobody acknowledged it. It was lost all the same.
 #[test]
 fn what_the_peer_has_repaired_is_not_sent_again() {

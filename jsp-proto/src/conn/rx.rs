@@ -16,6 +16,7 @@ use crate::Ecn;
 use crate::crypto::{Freshness, packet};
 use crate::error::{TransportError, Violation};
 use crate::event::Event;
+use crate::fec::MAX_REPORTED;
 use crate::stats::DropReason;
 use crate::stream::Admit;
 use crate::time::Instant;
@@ -246,6 +247,7 @@ impl Connection {
     /// Reads a packet without acting on it. Of a packet that was `repaired` no stream frame will act.
     pub(super) fn survey(&self, pn: u64, payload: &[u8], repaired: bool) -> Result<Survey, Fault> {
         let mut survey = Survey { eliciting: false, empty: true, about_paths: true, immediate: false, refused: false };
+        let mut repairs = 0;
         let mut reader = Reader::new(payload);
         if reader.is_empty() {
             let violation = Violation::new(TransportError::PROTOCOL_VIOLATION, "a packet without frames");
@@ -262,6 +264,14 @@ impl Connection {
             {
                 let violation = Violation::new(TransportError::FRAME_ENCODING, "parity block below packet 0");
                 return Err(Fault::of(&frame, violation));
+            }
+            if let Frame::Recovered(ranges) = &frame {
+                // Each costs a look at a packet that was sent; nobody has so many to tell of.
+                repairs += ranges.iter().map(|range| range.end() - range.start() + 1).sum::<u64>();
+                if repairs > MAX_REPORTED as u64 {
+                    let violation = Violation::new(TransportError::PROTOCOL_VIOLATION, "too many repairs in a packet");
+                    return Err(Fault::of(&frame, violation));
+                }
             }
             if frame.is_stream_frame() && !repaired {
                 let admit = self.streams.check(&frame).map_err(|violation| Fault::of(&frame, violation))?;

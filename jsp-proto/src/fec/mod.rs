@@ -11,5 +11,5 @@ mod recv;
 mod send;
 
 pub(crate) use code::warm_up;
-pub(crate) use recv::{Receiver, Repaired, Workshop};
+pub(crate) use recv::{MAX_REPORTED, Receiver, Repaired, Workshop};
 pub(crate) use send::{Capability, Conditions, Loss, ParityRecord, Sender, SourceRecord};

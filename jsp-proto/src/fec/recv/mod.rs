@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 
 use block::{Block, Held, Identity};
 pub(crate) use repaired::{Repaired, Workshop};
+pub(crate) use reports::MAX_REPORTED;
 use reports::Reports;
 use ring::Ring;
 

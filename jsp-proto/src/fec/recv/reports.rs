@@ -8,8 +8,9 @@ use crate::wire::frame::write_recovered;
 
 /// How often a repair is reported: a report is not acknowledged, so it is said again.
 const TIMES: u8 = 3;
-/// Repairs that wait to be reported. The oldest are given up: their frames will be sent again for nothing.
-const MAX_WAITING: usize = 256;
+/// Repairs that wait to be reported, and so the most that one packet reports. The oldest are given up: their frames will
+/// be sent again for nothing.
+pub(crate) const MAX_REPORTED: usize = 256;
 
 /// Repairs to report.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub(super) struct Reports {
 
 impl Reports {
     pub(super) fn add(&mut self, pn: u64) {
-        if self.waiting.len() >= MAX_WAITING {
+        if self.waiting.len() >= MAX_REPORTED {
             self.waiting.pop_front();
         }
         self.waiting.push_back((pn, TIMES));
@@ -93,7 +94,7 @@ mod tests {
     fn the_queue_is_bounded() {
         let mut reports = Reports::default();
         (0..10_000).for_each(|pn| reports.add(pn * 2));
-        assert_eq!(reports.waiting.len(), MAX_WAITING);
+        assert_eq!(reports.waiting.len(), MAX_REPORTED);
         let mut writes = 0;
         while let Some(ranges) = written(&mut reports, 1200) {
             assert!(ranges.len() <= 32 && ranges.iter().all(|&(first, _)| first >= (10_000 - 256) * 2));
