@@ -118,6 +118,16 @@ pub enum Observation<'a> {
     },
     /// The connection is closing or over. Packets may follow that say so.
     Closed(&'a ConnectionError),
+    /// A secret that opens recorded packets. Shown only if
+    /// [`danger_export_secrets_to_observer`](crate::ConfigBuilder::danger_export_secrets_to_observer) allows it.
+    Secret {
+        /// What the secret is for.
+        label: SecretLabel,
+        /// The connection id of the client, which stands in clear in the packets of the handshake. Never empty.
+        id: Cid,
+        /// The secret.
+        secret: ExportedSecret<'a>,
+    },
     /// More happened in one call than is remembered.
     Missed {
         /// How many observations are missing.
@@ -136,6 +146,50 @@ pub(crate) enum Attention {
     Connections,
     /// Each packet, too.
     Packets,
+}
+
+/// What a secret is for (key log format, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SecretLabel {
+    /// The key id of the server, from which the seals of long headers follow (specification section 2.4).
+    ServerKeyId,
+    /// What the client sends under short headers, phase 0 of the keys (specification section 2.7). Later ones follow.
+    ClientSecret,
+    /// What the server sends under short headers, as above.
+    ServerSecret,
+}
+
+impl SecretLabel {
+    /// The word that stands for it in key logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ServerKeyId => "JSP_SERVER_KEY_ID",
+            Self::ClientSecret => "JSP_CLIENT_SECRET_0",
+            Self::ServerSecret => "JSP_SERVER_SECRET_0",
+        }
+    }
+}
+
+/// 32 bytes that are nobody's business. Prints nothing of them.
+#[derive(Clone, Copy)]
+pub struct ExportedSecret<'a>(&'a [u8; 32]);
+
+impl<'a> ExportedSecret<'a> {
+    pub(crate) const fn new(bytes: &'a [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes; copies of them are the caller's to wipe.
+    pub const fn as_bytes(&self) -> &'a [u8; 32] {
+        self.0
+    }
+}
+
+impl core::fmt::Debug for ExportedSecret<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("ExportedSecret(..)")
+    }
 }
 
 /// One of the two ends, as seen from here.

@@ -7,6 +7,7 @@ mod addresses;
 pub mod bounds;
 mod cid;
 mod client;
+mod export;
 mod grease;
 mod keepalive;
 mod keys;
@@ -207,6 +208,7 @@ pub struct Config {
     pub(crate) address_filter: AddressFilter,
     pub(crate) allow_migration: bool,
     pub(crate) load_balancing: Option<LoadBalancing>,
+    pub(crate) export_secrets: bool,
     pub(crate) bounds: bounds::Bounds,
 }
 
@@ -226,6 +228,7 @@ impl Default for Config {
             reset_key: None,
             shard: None,
             load_balancing: None,
+            export_secrets: false,
             address_filter: AddressFilter::default(),
             allow_migration: true,
             bounds: bounds::Bounds::default(),
@@ -244,6 +247,7 @@ impl fmt::Debug for Config {
             .field("client_auth", &self.client_auth)
             .field("shard", &self.shard)
             .field("load_balancing", &self.load_balancing)
+            .field("export_secrets", &self.export_secrets)
             .finish_non_exhaustive()
     }
 }

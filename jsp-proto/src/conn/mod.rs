@@ -9,6 +9,7 @@ mod cids;
 mod close;
 mod control;
 mod correct;
+mod export;
 pub(crate) mod grease;
 pub(crate) mod handshake;
 mod keepalive;

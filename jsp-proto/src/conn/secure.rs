@@ -65,6 +65,7 @@ impl Connection {
     }
 
     pub(super) fn secure_from(&mut self, now: Instant, secrets: &Secrets, rtt: Option<Duration>) -> Box<Secure> {
+        self.trace.keep_secrets(secrets);
         let (tx, rx) = match self.side {
             Side::Client => (&secrets.client, &secrets.server),
             Side::Server => (&secrets.server, &secrets.client),

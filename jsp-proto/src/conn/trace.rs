@@ -7,10 +7,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::export::Export;
 use super::handshake::hello;
 use super::{Connection, Path};
 use crate::Ecn;
-use crate::crypto::TAG_LEN;
+use crate::crypto::{Secrets, TAG_LEN};
 use crate::log::Log;
 use crate::observe::{Attention, HandshakePacket, Metrics, Milestone, Observation, Owner, Packet, Parameters};
 use crate::recovery::Verdict;
@@ -33,6 +34,8 @@ struct Inner {
     /// The frames of the packets among the notes.
     frames: Vec<u8>,
     last: Snapshot,
+    /// Secrets on their way out, if the program asked for that.
+    export: Option<Export>,
 }
 
 struct Note {
@@ -60,6 +63,13 @@ impl Trace {
     pub(super) fn note(&mut self, what: impl FnOnce() -> Observation<'static>) {
         if let Some(inner) = &mut self.0 {
             inner.notes.push(|| Note { what: what(), frames: 0..0 });
+        }
+    }
+
+    /// Keeps secrets for the observer, if it is to have them.
+    pub(super) fn keep_secrets(&mut self, secrets: &Secrets) {
+        if let Some(export) = self.0.as_mut().and_then(|inner| inner.export.as_mut()) {
+            export.keep(secrets);
         }
     }
 
@@ -143,7 +153,8 @@ impl Connection {
         let last = Snapshot { datagram: self.stats.datagram_size, path: Some(self.path()), ..Snapshot::default() };
         let mut notes = Log::default();
         notes.start();
-        self.trace = Trace(Some(Box::new(Inner { notes, packets, frames: Vec::new(), last })));
+        let export = self.export();
+        self.trace = Trace(Some(Box::new(Inner { notes, packets, frames: Vec::new(), last, export })));
         self.streams.log().start();
         let (side, path) = (self.side, self.path());
         let (local_cid, remote_cid) = (self.cids.local.first(), self.remote_cid());
@@ -169,6 +180,9 @@ impl Connection {
     pub(crate) fn report(&mut self, tell: &mut dyn FnMut(&Observation<'_>)) {
         let Some(mut trace) = self.trace.0.take() else { return };
         trace.tell(tell);
+        if let Some(export) = &mut trace.export {
+            export.tell(self.server_key(), tell);
+        }
         if let Some(secure) = self.secure.as_mut().filter(|_| trace.packets) {
             let journal = secure.recovery.journal();
             // The keys may be new.

@@ -28,7 +28,6 @@ impl Secret {
     }
 
     /// The bytes; copies of them are the caller's to wipe.
-    #[cfg(any(test, feature = "internals"))]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }

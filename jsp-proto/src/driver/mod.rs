@@ -18,6 +18,7 @@ mod clock;
 mod connection;
 mod endpoint;
 mod error;
+mod keylog;
 mod known_hosts;
 mod logging;
 mod message;
@@ -41,6 +42,7 @@ pub use clock::Clock;
 pub use connection::{Connection, Stream};
 pub use endpoint::{Connecting, Endpoint, Incoming};
 pub use error::{ConnectError, OpenError, ReadError, SendError, WriteError};
+pub use keylog::KeyLog;
 pub use known_hosts::KnownHosts;
 #[cfg(feature = "tracing")]
 pub use logging::TracingObserver;

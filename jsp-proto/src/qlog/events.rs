@@ -51,6 +51,8 @@ pub(super) fn event(what: &Observation<'_>) -> Option<(&'static str, Value)> {
             ("jsp:packets_repaired", json!({ "count": packets, "owner": "remote" }))
         }
         Observation::Closed(error) => ("connectivity:connection_closed", closed(error)),
+        // These files are made to be passed on.
+        Observation::Secret { .. } => return None,
         Observation::Missed { count } => ("jsp:events_missed", json!({ "count": count })),
         Observation::Forgotten => ("connectivity:connection_state_updated", json!({ "new": "closed" })),
     })
