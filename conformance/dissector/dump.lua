@@ -1,7 +1,7 @@
 -- Prints what is in a recording, without Wireshark: lua dump.lua CAPTURE.pcap [KEYLOG]
 --
 -- One line of JSON for each UDP datagram, in the form that conformance/vectors/trace/README.md describes. Any Lua from 5.2
--- on and LuaJIT will do.
+-- on and LuaJIT will do. With --frames FILE it reads plaintexts of packets instead, a line of hexadecimal digits for each.
 
 local dir = (arg and arg[0] or "dump.lua"):match("^(.*[/\\])") or ""
 local crypto = dofile(dir .. "crypto.lua")
@@ -15,7 +15,7 @@ local function read(path)
   return text
 end
 
--- JSON, with keys in the order of their names.
+-- JSON, with keys in the order of their names. A number that this Lua cannot hold is a table that holds its digits.
 local function json(value)
   local kind = type(value)
   if kind == "number" then
@@ -24,6 +24,10 @@ local function json(value)
     return tostring(value)
   elseif kind == "string" then
     return '"' .. value:gsub('[%c"\\]', function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
+  end
+  local digits = getmetatable(value)
+  if digits then
+    return digits.text
   end
   local out = {}
   if value[1] ~= nil or next(value) == nil then
@@ -44,15 +48,21 @@ local function json(value)
 end
 
 local function shown(frame)
-  local out = { type = frame.type, error = frame.error }
+  local out = { type = frame.type, malformed = frame.error }
   for _, field in ipairs(frame.fields) do
-    out[field.name] = field.kind == "bytes" and crypto.hex(field.value) or field.value
+    local value = field.value
+    if field.kind == "bytes" then
+      value = crypto.hex(value)
+    elseif field.kind == "number" and type(value) == "string" then
+      value = setmetatable({}, { text = value })
+    end
+    out[field.name] = value
   end
   return out
 end
 
 local function packet_json(packet)
-  local out = { type = packet.type, sender = packet.sender, error = packet.error }
+  local out = { type = packet.type, sender = packet.sender, malformed = packet.error }
   for _, name in ipairs({ "dcid", "scid", "token", "retry_token" }) do
     out[name] = packet[name] and crypto.hex(packet[name])
   end
@@ -115,6 +125,17 @@ local function each(capture)
     at = at + 16 + length
     return seconds, nanos and fraction or fraction * 1000, capture:sub(at - length + link, at - 1)
   end
+end
+
+if arg[1] == "--frames" then
+  for line in read(arg[2]):gmatch("%x+") do
+    local out = {}
+    for i, frame in ipairs(frames.parse(crypto.unhex(line))) do
+      out[i] = shown(frame)
+    end
+    print(json(out))
+  end
+  return
 end
 
 local tracker = packets.tracker(packets.key_log(arg[2] and read(arg[2]) or ""))

@@ -112,9 +112,12 @@ return function(crypto, frames)
     return crypto.open(sub(keys, 1, 32), nonce, sub(datagram, 1, packet.payload_at - 1), sub(datagram, packet.payload_at))
   end
 
-  -- What was under the seal: a fragment of a message, or the token of a RETRY.
+  -- What was under the seal: a fragment of a message, the token of a RETRY, or the padding of a KEYREQ.
   local function opened(packet, plain)
     packet.plain = plain
+    if packet.type == "KEYREQ" then
+      return
+    end
     if packet.type == "RETRY" then
       packet.retry_token = plain
       return
@@ -171,7 +174,7 @@ return function(crypto, frames)
   -- Opens a short packet whose connection id has `cid_len` bytes; nil if it does not open.
   local function open_short(sent, datagram, cid_len)
     local at = 2 + cid_len
-    if #datagram < at + 20 then
+    if #datagram < at + 19 then
       return nil
     end
     local mask = { byte(crypto.header_mask(sent.hp, sub(datagram, at + 4, at + 19)), 1, 5) }
@@ -301,6 +304,16 @@ return function(crypto, frames)
       end
     end
     return out
+  end
+
+  -- Whether a short packet is sent to an id that is known.
+  function Tracker:names(datagram)
+    for length = 8, MAX_CID do
+      if self.ids[sub(datagram, 2, 1 + length)] then
+        return true
+      end
+    end
+    return false
   end
 
   -- New ids for packets to the sender of these frames.
