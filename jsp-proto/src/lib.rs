@@ -127,7 +127,8 @@
 //! ([`EndpointStats::drops`] gives them to a collector of metrics). What happened when is for an [`Observer`]: packets
 //! with their frames, losses, round-trip times, steps of the handshake. With the feature `qlog` there is one that writes
 //! a file per connection for viewers such as qvis, with `tracing` one that makes log events of it. An endpoint does the
-//! same whether it is observed or not, and one that is not pays a branch per packet.
+//! same whether it is observed or not, and one that is not pays a branch per packet. Secrets are shown only if
+//! [`danger_export_secrets_to_observer`](ConfigBuilder::danger_export_secrets_to_observer) says so.
 //!
 //! # Features
 //!

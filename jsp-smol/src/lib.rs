@@ -51,7 +51,8 @@
 //! To see what happens: with the feature `tracing`, endpoints that are made while there is a `tracing` subscriber speak
 //! under the target `jsp`, of connections at `info`, of handshakes, keys and paths at `debug`, of every packet at
 //! `trace`. With the feature `qlog` an endpoint writes each connection to a file for viewers such as qvis, by
-//! `set_observer` with a `proto::qlog::Qlog`.
+//! `set_observer` with a `proto::qlog::Qlog`; a [`KeyLog`](proto::driver::KeyLog) writes the secrets with which Wireshark opens
+//! recordings, if the configuration [allows that](proto::ConfigBuilder::danger_export_secrets_to_observer).
 #![forbid(unsafe_code)]
 
 mod endpoint;

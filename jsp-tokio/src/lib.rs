@@ -48,7 +48,9 @@
 //! (`RUST_LOG=jsp=debug`, where the subscriber heeds it). Without a subscriber nothing is recorded;
 //! leaving out the feature `tracing` leaves out the crate as well. With the feature `qlog` an endpoint writes each
 //! connection to a file for viewers such as qvis: [`set_observer`](proto::driver::Endpoint::set_observer) with a
-//! `proto::qlog::Qlog`.
+//! `proto::qlog::Qlog`. A [`KeyLog`](proto::driver::KeyLog) is an observer, too: it writes the secrets with which Wireshark
+//! opens recordings, if the configuration
+//! [allows that](proto::ConfigBuilder::danger_export_secrets_to_observer).
 #![forbid(unsafe_code)]
 
 mod bytes;

@@ -108,8 +108,8 @@ mod tests {
 
     use super::*;
     use crate::observe::{ExportedSecret, SecretLabel};
-    use crate::slab::Slab;
     use crate::wire::Cid;
+    use crate::{ClientConfig, Config, Endpoint, Entropy};
 
     fn secret(secret: &[u8; 32]) -> Observation<'_> {
         let id = Cid::new(&[0xa1, 2]).expect("short");
@@ -117,7 +117,9 @@ mod tests {
     }
 
     fn conn() -> ConnId {
-        ConnId(Slab::default().insert(()))
+        let mut endpoint = Endpoint::new(Config::default().into(), Entropy::new([1; 32]));
+        let remote = crate::Path::to(([127, 0, 0, 1], 1).into());
+        endpoint.connect(Instant::ZERO, remote, &ClientConfig::default()).expect("an attempt")
     }
 
     #[test]

@@ -10,6 +10,7 @@ use jsp_tokio::{Compression, Config, ConfigBuilder, Congestion, Fec, KeyId};
 
 use crate::address::Target;
 use crate::network::Network;
+use crate::observe;
 use crate::term;
 
 const EXIT_CODES: &str = "\
@@ -37,6 +38,10 @@ pub(crate) struct Observe {
     /// Write each connection to a qlog file in DIR, for viewers such as qvis
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) qlog: Option<PathBuf>,
+    /// Append the secrets of each connection to FILE: whoever has them can read recordings of it. For debugging, with
+    /// Wireshark
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_log: Option<PathBuf>,
 }
 
 fn concat_help(text: &str) -> String {
@@ -198,6 +203,9 @@ impl Transport {
         };
         if let Some(fec) = self.fec {
             config = config.fec(fec);
+        }
+        if observe::exports_secrets() {
+            config = config.danger_export_secrets_to_observer(true);
         }
         if self.compress {
             config = config.compression(Compression::Adaptive).accept_compressed(true);

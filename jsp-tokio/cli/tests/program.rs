@@ -388,6 +388,32 @@ fn what_connections_do_is_shown_on_request() {
 }
 
 #[test]
+fn secrets_are_written_only_by_the_option() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (file, traces) = (dir.path().join("keys"), dir.path().join("traces"));
+    let demo = ["demo", "--size", "64KiB", "--loss", "0", "--rtt", "2"];
+    let mut command = jsp(&demo);
+    let (code, _, error) = run_command({
+        command.env("SSLKEYLOGFILE", &file);
+        command
+    });
+    assert!(code == 0 && !file.exists() && !error.contains("secrets"), "{error}");
+
+    let (code, _, error) = run(&[&demo[..], &["--key-log", text(&file), "--qlog", text(&traces)]].concat());
+    assert!(code == 0 && error.contains("secrets"), "said so: {error}");
+    let log = fs::read_to_string(&file).expect("written");
+    for label in ["JSP_SERVER_KEY_ID ", "JSP_CLIENT_SECRET_0 ", "JSP_SERVER_SECRET_0 "] {
+        let lines: Vec<_> = log.lines().filter(|line| line.starts_with(label)).collect();
+        assert!(lines.len() == 2 && lines[0] == lines[1], "one of each end: {log}");
+    }
+    let secrets: Vec<&str> = log.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    for trace in fs::read_dir(&traces).expect("made") {
+        let trace = fs::read_to_string(trace.expect("a file").path()).expect("text");
+        assert!(trace.contains("packet_sent") && secrets.iter().all(|secret| !trace.contains(secret)));
+    }
+}
+
+#[test]
 fn help_has_examples() {
     for command in ["keygen", "serve", "recv", "send", "chat", "ping", "demo"] {
         let (code, out, _) = run(&[command, "--help"]);
