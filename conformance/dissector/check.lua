@@ -1,4 +1,4 @@
--- Known answers for crypto.lua: RFC 6234, RFC 8439 (sections 2.5, 2.8, A.3 and A.5). Silent if all is well.
+-- Known answers for crypto.lua and packet numbers: RFC 6234, RFC 8439 (sections 2.5, 2.8, A.3 and A.5), RFC 9000. Silent if all is well.
 
 local dir = (arg and arg[0] or "check.lua"):match("^(.*[/\\])") or ""
 local crypto = dofile(dir .. "crypto.lua")
@@ -42,3 +42,11 @@ same(crypto.open(key, nonce, aad, ("x"):rep(15)), nil)
 -- Header protection of RFC 9001 section A.5.
 local hp = unhex("25a282b9e82f06f21f488917a4fc8f1b73573685608597d0efcb076b0ab7a7a4")
 same(hex(crypto.header_mask(hp, unhex("5e5cd55c41f69080575d7999c25a5bfb"))), "aefefe7d03")
+
+-- Packet numbers: RFC 9000 section A.3, and both ways over the edge of a byte.
+local packets = dofile(dir .. "packets.lua")(crypto, dofile(dir .. "frames.lua"))
+same(packets.decode_number(0xa82f30ea, 0x9b32, 2), 0xa82f9b32)
+same(packets.decode_number(-1, 0, 1), 0)
+same(packets.decode_number(255, 3, 1), 259)
+same(packets.decode_number(256, 254, 1), 254)
+same(packets.decode_number(1000, 0xe7, 1), 999)

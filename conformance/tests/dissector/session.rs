@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jsp_conformance::sim::{Happening, Link, NodeId, Passing, Sim, Tapped};
+use jsp_conformance::sim::{Happening, Host, Link, NodeId, Passing, Sim, Tapped};
 use jsp_proto::driver::KeyLog;
 use jsp_proto::{
     AppCode, ClientConfig, Compression, Config, ConfigBuilder, ConnId, Delivery, Event, Fec, Instant, KeyFetch,
@@ -119,7 +119,7 @@ pub(crate) fn record(seed: u64, start: Start) -> Session {
     };
     let (conn, _) =
         sim.establish(client, server, &trust, Duration::from_secs(10)).expect("an attempt").expect("an end");
-    Talk { sim, client, server, conn, tape: tape.clone() }.all();
+    Talk { sim, client, server, conn, tape: tape.clone() }.all(start);
 
     let datagrams = tape.with(|tape| std::mem::take(&mut tape.datagrams));
     let [ours, theirs] = logs.map(|log| String::from_utf8(log.with(std::mem::take)).expect("text"));
@@ -131,6 +131,8 @@ pub(crate) fn record(seed: u64, start: Start) -> Session {
 #[derive(Default)]
 struct Tape {
     datagrams: Vec<Datagram>,
+    /// Where the client has moved.
+    moved: Option<SocketAddr>,
     /// One of the client's large datagrams gets lost after so many others.
     loses_after: Option<u32>,
 }
@@ -139,9 +141,12 @@ impl Shared<Tape> {
     fn listen(self, sim: &mut Sim, client: NodeId, server: NodeId) {
         let (ours, theirs) = (sim.address(client), sim.address(server));
         sim.tap(move |passing: &Passing, bytes: &mut Vec<u8>| {
-            let (sender, from, to) =
-                if passing.from == client { (Side::Client, ours, theirs) } else { (Side::Server, theirs, ours) };
             self.with(|tape| {
+                // What goes to the address that the client has left goes to nobody.
+                let moved = tape.moved.filter(|_| passing.from == client || passing.to == client);
+                let ours = moved.unwrap_or(ours);
+                let (sender, from, to) =
+                    if passing.from == client { (Side::Client, ours, theirs) } else { (Side::Server, theirs, ours) };
                 let counts = sender == Side::Client && bytes.len() > 500;
                 let lost = counts && tape.loses_after == Some(0);
                 if counts {
@@ -164,8 +169,11 @@ struct Talk {
 }
 
 impl Talk {
-    fn all(mut self) {
+    fn all(mut self, start: Start) {
         self.bytes();
+        if start == Start::KeyFetch {
+            self.another_address();
+        }
         self.protected_messages();
         self.messages_of_each_mode();
         self.a_stream_that_ends_early();
@@ -199,6 +207,17 @@ impl Talk {
         assert_eq!(conn.send(stream, &text), Ok(text.len()));
         conn.finish(stream).expect("open");
         self.wait(100);
+    }
+
+    /// Packets have other connection ids from then on.
+    fn another_address(&mut self) {
+        let address: SocketAddr = ([10, 9, 9, 9], 999).into();
+        let before = self.sim.address(self.client);
+        self.sim.readdress(self.client, address);
+        self.sim.add_host(Host::raw().address(before));
+        self.tape.with(|tape| tape.moved = Some(address));
+        self.sim.conn(self.client, self.conn).expect("open").migrate(address).expect("allowed");
+        self.bytes();
     }
 
     /// Two blocks of four packets with two of parity each; one packet is lost and repaired.
