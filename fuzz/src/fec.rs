@@ -29,7 +29,7 @@ impl Content {
     /// The next `len` bytes as the content of a packet.
     fn next(&mut self, len: usize) -> Vec<u8> {
         let start = self.sent.len();
-        self.sent.extend((start..start + len).map(|at| (at * 13 ^ at >> 7) as u8));
+        self.sent.extend((start..start + len).map(|at| ((at * 13) ^ (at >> 7)) as u8));
         self.arrived.resize(start + len, false);
         let (sid, offset) = (self.sid, start as u64);
         encode(&[Frame::Stream(Stream { sid, offset, fin: false, data: &self.sent[start..] })])

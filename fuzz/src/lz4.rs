@@ -17,12 +17,10 @@ fn expand(block: &[u8], most: usize) -> Option<Vec<u8>> {
     let (mut input, mut out) = (block.iter().copied(), Vec::new());
     let more = |input: &mut dyn Iterator<Item = u8>, nibble: u8| {
         let mut length = usize::from(nibble);
-        while nibble == 15 {
-            let byte = input.next()?;
-            length += usize::from(byte);
-            if byte != 255 {
-                break;
-            }
+        let mut last = if nibble == 15 { 255 } else { nibble };
+        while last == 255 {
+            last = input.next()?;
+            length += usize::from(last);
         }
         Some(length)
     };

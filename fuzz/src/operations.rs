@@ -283,16 +283,8 @@ fn step(world: &mut World, input: &mut Input<'_>) {
             let Some(mut conn) = sim.conn(ends[at].node, ends[at].conn) else { return };
             match kind {
                 12 => ledgers[at].finish(&mut conn, stream),
-                13 if number & 3 == 3 => {
-                    if conn.reset(stream, code).is_ok() {
-                        ledgers[at].give_up(stream);
-                    }
-                }
-                14 if number & 3 == 3 => {
-                    if conn.stop(stream, code).is_ok() {
-                        ledgers[1 - at].give_up(stream);
-                    }
-                }
+                13 if number & 3 == 3 && conn.reset(stream, code).is_ok() => ledgers[at].give_up(stream),
+                14 if number & 3 == 3 && conn.stop(stream, code).is_ok() => ledgers[1 - at].give_up(stream),
                 15 => {
                     let _ = conn.set_priority(stream, number);
                     let _ = conn.set_fec(stream, fec(input));

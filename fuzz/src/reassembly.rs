@@ -41,7 +41,7 @@ impl Model {
             }
         }
         let len = ends.last().copied().unwrap_or_default();
-        let content = (0..len).map(|at| (at * 31 ^ at >> 8 ^ at >> 3) as u8).collect();
+        let content = (0..len).map(|at| ((at * 31) ^ (at >> 8) ^ (at >> 3)) as u8).collect();
         Self { sid, content, arrived: vec![false; len], ends, read: Vec::new(), skipped: 0, fin: false, over: false }
     }
 
