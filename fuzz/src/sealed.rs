@@ -15,7 +15,7 @@ use jsp_proto::internals::crypto::{
     ClientKem, InitialKeys, Offered, PacketKeys, SecretKey, Secrets, TAG_LEN, server_open,
 };
 use jsp_proto::internals::wire::header::{
-    Cid, Fragment, LongHeader, LongType, ShortFlags, decode_long, decode_packet_number, first_byte, is_long,
+    Cid, Fragment, LongHeader, LongType, MAX_CID, ShortFlags, decode_long, decode_packet_number, first_byte, is_long,
 };
 use jsp_proto::internals::wire::params::{COMPRESSION_LZ4, Extras, Params, ParamsContext, encode_params};
 use jsp_proto::internals::wire::{Frame, Reader, Writer};
@@ -424,22 +424,28 @@ impl Sealed {
         if is_long(datagram) {
             return;
         }
-        let mut bytes = datagram.to_vec();
-        let pn_at = 1 + recipe(self.side).local.len();
-        // A stateless reset or a packet to another of the peer's ids is none of the connection's packets.
-        let Ok(header) = unprotect(self.rx[0].header(), &mut bytes, pn_at) else { return };
-        let expected = self.largest.map_or(0, |largest| largest + 1);
-        let pn = decode_packet_number(header.truncated_pn, header.pn_len, expected);
-        let at = pn_at + header.pn_len;
-        let opened = self.rx.iter().rev().find_map(|keys| {
-            let mut bytes = bytes.clone();
-            let len = keys.open(&mut bytes, at, pn).ok()?;
-            Some(bytes[at..at + len].to_vec())
-        });
-        let Some(payload) = opened else { return };
+        // The peer may have given out other ids, of any length. What opens with none of them, a stateless reset for
+        // example, is none of the connection's packets.
+        let usual = recipe(self.side).local.len();
+        let opened = std::iter::once(usual).chain(1..=MAX_CID).find_map(|cid| self.open(datagram, 1 + cid));
+        let Some((pn, payload)) = opened else { return };
         self.largest = self.largest.max(Some(pn));
         self.check(&payload);
         self.packets.push((pn, payload));
+    }
+
+    /// Opens a packet whose number begins at `pn_at`.
+    fn open(&self, datagram: &[u8], pn_at: usize) -> Option<(u64, Vec<u8>)> {
+        let mut bytes = datagram.to_vec();
+        let header = unprotect(self.rx[0].header(), &mut bytes, pn_at).ok()?;
+        let expected = self.largest.map_or(0, |largest| largest + 1);
+        let pn = decode_packet_number(header.truncated_pn, header.pn_len, expected);
+        let at = pn_at + header.pn_len;
+        self.rx.iter().rev().find_map(|keys| {
+            let mut bytes = bytes.clone();
+            let len = keys.open(&mut bytes, at, pn).ok()?;
+            Some((pn, bytes[at..at + len].to_vec()))
+        })
     }
 
     /// What the endpoint sends is sound, and it acknowledges nothing that it did not receive.
