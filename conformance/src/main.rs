@@ -18,14 +18,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Compute every known answer of a file from the inputs in it, and compare.
+    /// Compute every known answer of files from the inputs in them, and compare.
     ///
-    /// Prints each value's name with "ok" or its first difference. Exit status: 0 if everything is right, 1 if a value
-    /// is wrong or missing, 2 if the file cannot be read.
-    #[command(after_help = "Example:\n  cargo run -p jsp-conformance -- vectors conformance/vectors/vectors.json")]
+    /// Prints each case's name with "ok" or its first difference. Exit status: 0 if everything is right, 1 if a value
+    /// is wrong or missing, 2 if a file cannot be read.
+    #[command(after_help = "Example:\n  cargo run -p jsp-conformance -- vectors conformance/vectors/*.json")]
     Vectors {
-        /// A JSON file of the shape of conformance/vectors/vectors.json
-        file: PathBuf,
+        /// JSON files as conformance/vectors/README.md describes them
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// Print only what is wrong, and the totals
         #[arg(short, long)]
         quiet: bool,
@@ -45,6 +46,13 @@ enum Command {
         /// Fail if there are such
         #[arg(long)]
         strict: bool,
+    },
+    /// Write the files of known answers that the command `vectors` checks.
+    ///
+    /// The same text every time. Cases that were not computed by this project stay as they are.
+    MakeVectors {
+        /// Where to write them; it must be there
+        directory: PathBuf,
     },
     /// List what a WebAssembly module imports from its host.
     ///
@@ -178,16 +186,8 @@ impl FecTable {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Vectors { file, quiet } => {
-            let report = fs::read_to_string(&file).map_err(|error| error.to_string());
-            match report.and_then(|text| vectors::check(&text)) {
-                Ok(report) => print(&report, quiet),
-                Err(error) => {
-                    eprintln!("error: {}: {error}", file.display());
-                    ExitCode::from(2)
-                }
-            }
-        }
+        Command::Vectors { files, quiet } => check_vectors(&files, quiet),
+        Command::MakeVectors { directory } => finish(make_vectors(&directory)),
         Command::Spec { root, missing, strict } => show_specification(&root, missing, strict),
         Command::WasmImports { file } => {
             let found = fs::read(&file).map_err(|error| error.to_string());
@@ -241,13 +241,35 @@ fn finish(result: std::io::Result<()>) -> ExitCode {
     }
 }
 
-fn print(report: &vectors::Report, quiet: bool) -> ExitCode {
-    let wrong = report.wrong().count();
-    for line in &report.lines {
-        if !quiet || matches!(line.verdict, vectors::Verdict::Wrong(_)) {
-            println!("{line}");
+/// Checks every file, and gives the worst outcome of all.
+fn check_vectors(files: &[PathBuf], quiet: bool) -> ExitCode {
+    let (mut cases, mut wrong, mut unread) = (0, 0, 0);
+    for file in files {
+        let text = fs::read_to_string(file).map_err(|error| error.to_string());
+        match text.and_then(|text| vectors::check(&text)) {
+            Ok(report) => {
+                let shown = report.lines.iter().filter(|line| !quiet || line.verdict != vectors::Verdict::Right);
+                shown.for_each(|line| println!("{line}"));
+                cases += report.lines.len();
+                wrong += report.wrong().count();
+            }
+            Err(error) => {
+                eprintln!("error: {}: {error}", file.display());
+                unread += 1;
+            }
         }
     }
-    println!("{} values, {wrong} wrong", report.lines.len());
-    if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("{} files, {cases} cases, {wrong} wrong", files.len());
+    match (unread, wrong) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::FAILURE,
+        _ => ExitCode::from(2),
+    }
+}
+
+fn make_vectors(directory: &Path) -> std::io::Result<()> {
+    for (name, text) in vectors::make::files().map_err(std::io::Error::other)? {
+        fs::write(directory.join(name), text)?;
+    }
+    Ok(())
 }

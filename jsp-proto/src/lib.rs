@@ -204,8 +204,6 @@ pub use stream::{
 pub use time::Instant;
 pub use wire::{Side, StreamId, StreamKind, StreamType};
 
-/// The lower layers, for this project's conformance checks and fuzzers. Not part of the stable API.
 #[cfg(feature = "internals")]
-pub mod internals {
-    pub use crate::{crypto, wire};
-}
+#[doc(hidden)]
+pub mod internals;

@@ -6,7 +6,7 @@
 //! does is for the connection. [`send`] decides which packets are protected and how much parity follows them, and when
 //! a loss is not waited out any longer.
 
-mod code;
+pub(crate) mod code;
 mod recv;
 mod send;
 

@@ -8,7 +8,7 @@ use super::lz4::{Corrupt, may_expand};
 use crate::wire::{Reader, varint};
 
 /// The largest block there may be, encoded and expanded, bytes.
-pub(super) const MAX_BLOCK: u64 = 65_536;
+pub(crate) const MAX_BLOCK: u64 = 65_536;
 /// What a block takes up in a stream at most, bytes.
 pub(super) const MAX_ENCODED: u64 = MAX_BLOCK + MAX_HEADER as u64;
 /// Bytes of input per block that this side sends: little enough to be sent soon, and for a lost packet to hold up little.
@@ -18,7 +18,7 @@ const MAX_HEADER: usize = 16;
 
 /// What the start of a block says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Header {
+pub(crate) enum Header {
     /// The bytes as they are.
     Stored {
         /// Of the header.
@@ -37,7 +37,7 @@ pub(super) enum Header {
 
 impl Header {
     /// The header that a block begins with; `None` if not all of it is there.
-    pub(super) fn read((head, tail): Slices<'_>) -> Result<Option<Self>, Corrupt> {
+    pub(crate) fn read((head, tail): Slices<'_>) -> Result<Option<Self>, Corrupt> {
         let mut start = [0; MAX_HEADER];
         let known = head.iter().chain(tail).zip(&mut start).map(|(from, to)| *to = *from).count();
         let mut reader = Reader::new(start.get(..known).unwrap_or_default());

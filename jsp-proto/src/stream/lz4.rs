@@ -154,7 +154,7 @@ impl Unpacked {
 
 /// A body that does not expand to what it says, or says what no receiver would take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Corrupt;
+pub(crate) struct Corrupt;
 
 /// Whether a block of `encoded` bytes may stand for `length` bytes, of which a receiver takes `max`.
 pub(super) const fn may_expand(length: u64, max: u64, encoded: u64) -> bool {
@@ -163,7 +163,7 @@ pub(super) const fn may_expand(length: u64, max: u64, encoded: u64) -> bool {
 
 /// Replaces the contents of `out` by the message of at most `max` bytes that a body stands for. The body says how long
 /// that is; a lie is found before memory is taken for it, or when the block does not fill it exactly.
-pub(super) fn unpack((head, tail): Slices<'_>, max: u64, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+pub(crate) fn unpack((head, tail): Slices<'_>, max: u64, out: &mut Vec<u8>) -> Result<(), Corrupt> {
     out.clear();
     let mut start = [0; 8];
     let known = head.iter().chain(tail).zip(&mut start).map(|(from, to)| *to = *from).count();

@@ -53,12 +53,16 @@ pub use api::{
     Delivery, MessageId, MessageOptions, OpenError, Outcome, Recv, RecvError, RecvMessage, SendError, Slices,
     StreamOptions,
 };
+#[cfg(feature = "internals")]
+pub(crate) use block::{Header, MAX_BLOCK};
 use control::Control;
 pub(crate) use flow::Pressure;
 use flow::{RecvPool, Window};
 pub(crate) use limits::Limits;
 use limits::{Bucket, Lasting, Refusals};
 pub(crate) use lz4::PackStats;
+#[cfg(feature = "internals")]
+pub(crate) use lz4::unpack;
 use lz4::{Packer, Unpacked};
 use queue::Queues;
 use rate::MessageRate;
