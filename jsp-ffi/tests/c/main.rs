@@ -11,3 +11,4 @@ mod layout;
 mod programs;
 mod symbols;
 mod tools;
+mod vectors;
