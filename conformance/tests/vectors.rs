@@ -117,7 +117,7 @@ fn flipped(text: &str, at: usize) -> String {
     let mut bytes = text.as_bytes().to_vec();
     bytes[at] = match bytes[at] {
         b'9' => b'8',
-        b'a'..=b'f' => b'a' + (bytes[at] - b'a' ^ 1),
+        b'a'..=b'f' => b'a' + ((bytes[at] - b'a') ^ 1),
         other => other ^ 1,
     };
     String::from_utf8(bytes).expect("ASCII")

@@ -8,6 +8,9 @@ use super::{Case, case, hex};
 
 const CLASSES: [u8; 6] = [1, 2, 4, 8, 16, 32];
 
+/// Name, class, sources, the places of those that are missing, and the parity that is there.
+type Erasure = (&'static str, u8, u8, &'static [u8], &'static [u8]);
+
 pub(super) fn fec() -> Vec<Case> {
     let mut cases = vec![
         case("parity", "parity_of_an_empty_payload", json!({ "class": 2, "payloads": [""] })),
@@ -41,7 +44,7 @@ pub(super) fn fec() -> Vec<Case> {
         let inputs = json!({ "class": class, "payloads": vec![""; 64] });
         cases.push(case("parity", format!("class_{class}_of_64_empty_payloads"), inputs));
     }
-    let erasures: [(&str, u8, u8, &[u8], &[u8]); 8] = [
+    let erasures: [Erasure; 8] = [
         ("repair_xor", 1, 5, &[3], &[0]),
         ("repair_the_only_one", 2, 1, &[0], &[1]),
         ("repair_first_and_last", 2, 10, &[0, 9], &[0, 1]),

@@ -334,12 +334,11 @@ fn flight(key: &SecretKey, ty: LongType, token: &[u8], message: &[u8], layout: L
     build_flight(&header, &seal, message, layout).map_err(|error| error.to_string())
 }
 
+/// Changes an ephemeral key, or a ciphertext for the server.
+type Spoil = fn(&mut [u8; PUBLIC_KEY_LEN], &mut [u8; CIPHERTEXT_LEN]);
+
 /// A first message whose parts are `spoil`ed after they were made, and all else is as it should be.
-fn message(
-    key: &SecretKey,
-    p1: &[u8],
-    spoil: &dyn Fn(&mut [u8; PUBLIC_KEY_LEN], &mut [u8; CIPHERTEXT_LEN]),
-) -> Result<Vec<u8>, String> {
+fn message(key: &SecretKey, p1: &[u8], spoil: Spoil) -> Result<Vec<u8>, String> {
     let ephemeral = SecretKey::from_seed(counting(0x20));
     let mut e_pk = *ephemeral.public().as_bytes();
     let (mut ct_s, ss_s) = key.public().encapsulate(&counting(0x40)).map_err(|error| error.to_string())?;
@@ -354,7 +353,7 @@ fn message(
 fn datagrams() -> Result<Vec<Case>, String> {
     let (server, other) = (SecretKey::from_seed(counting(0)), SecretKey::from_seed(counting(1)));
     let p1 = unhex(P1)?;
-    let good = message(&server, &p1, &|_, _| ())?;
+    let good = message(&server, &p1, |_, _| ())?;
     let hello = flight(&server, LongType::ClientInit, b"", &good, Layout::Hello)?;
     let altered = |at: usize, bit: u8| {
         let mut first = hello[0].clone();
@@ -399,10 +398,10 @@ fn datagrams() -> Result<Vec<Case>, String> {
         bad[at] ^= 1;
         cases.push((name, flight(&server, LongType::ClientInit, b"", &bad, Layout::Hello)?));
     }
-    let spoiled: [(&str, &dyn Fn(&mut [u8; PUBLIC_KEY_LEN], &mut [u8; CIPHERTEXT_LEN])); 3] = [
-        ("hello_ephemeral_coefficient_4095", &|e_pk, _| e_pk[..3].fill(0xff)),
-        ("hello_ephemeral_point_of_zeros", &|e_pk, _| e_pk[PUBLIC_KEY_LEN - 32..].fill(0)),
-        ("hello_ciphertext_point_of_zeros", &|_, ct_s| ct_s[CIPHERTEXT_LEN - 32..].fill(0)),
+    let spoiled: [(&str, Spoil); 3] = [
+        ("hello_ephemeral_coefficient_4095", |e_pk, _| e_pk[..3].fill(0xff)),
+        ("hello_ephemeral_point_of_zeros", |e_pk, _| e_pk[PUBLIC_KEY_LEN - 32..].fill(0)),
+        ("hello_ciphertext_point_of_zeros", |_, ct_s| ct_s[CIPHERTEXT_LEN - 32..].fill(0)),
     ];
     for (name, spoil) in spoiled {
         let bad = message(&server, &p1, spoil)?;
@@ -410,7 +409,7 @@ fn datagrams() -> Result<Vec<Case>, String> {
     }
     let mut cases: Vec<_> = cases.into_iter().map(|(name, datagrams)| (name.to_owned(), datagrams)).collect();
     for (name, p1) in refused_p1() {
-        let bad = message(&server, &unhex(&p1)?, &|_, _| ())?;
+        let bad = message(&server, &unhex(&p1)?, |_, _| ())?;
         cases.push((format!("hello_{name}"), flight(&server, LongType::ClientInit, b"", &bad, Layout::Hello)?));
     }
     let inputs = |datagrams: &[Vec<u8>]| -> Value {
