@@ -1,6 +1,7 @@
 //! What packets mean, as JSON; `conformance/vectors/trace/README.md` says how it is to be read.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use jsp_proto::Side;
 use jsp_proto::internals::crypto::{InitialKeys, KeyId};
@@ -161,7 +162,12 @@ fn of_frame(frame: &Frame<'_>) -> Value {
             ("ACK_FREQ", value)
         }
         Frame::ObservedAddr { seq, addr } => {
-            ("OBSERVED_ADDR", json!({ "seq": seq, "ip": addr.ip().to_string(), "port": addr.port() }))
+            // The dissector does not shorten zeros.
+            let ip = match addr.ip() {
+                IpAddr::V6(ip) => ip.segments().map(|part| format!("{part:x}")).join(":"),
+                ip => ip.to_string(),
+            };
+            ("OBSERVED_ADDR", json!({ "seq": seq, "ip": ip, "port": addr.port() }))
         }
         Frame::PathChallenge(data) => ("PATH_CHALLENGE", json!({ "data": hex(data) })),
         Frame::PathResponse(data) => ("PATH_RESPONSE", json!({ "data": hex(data) })),
