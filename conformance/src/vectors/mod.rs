@@ -208,7 +208,7 @@ fn digest(inputs: &Map<String, Value>) -> String {
     hex(&Sha256::digest(value::compact(&Value::Object(inputs.clone())).as_bytes()))
 }
 
-/// The SHA-256 of the cases of a file that are not of this project's making, as [`digest`] makes it; for a test that
+/// The SHA-256 of the cases of a file that are not of this project's making, as `digest` makes it; for a test that
 /// holds on to them.
 ///
 /// # Errors
