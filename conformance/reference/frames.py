@@ -43,8 +43,8 @@ class Frame(SimpleNamespace):
     pass
 
 
-def make(frame_type: int, **fields) -> Frame:
-    return Frame(type=frame_type, **fields)
+def make(kind: int, /, **fields) -> Frame:
+    return Frame(type=kind, **fields)
 
 
 # ---- ACK ranges --------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def lists(name, expected, got):
 def key_fetch(v: dict):
     d, token_key = v["keyfetch"], bytes.fromhex(v["inputs"]["token_key"])
     pk = bytes.fromhex(v["pk_s"])
-    ident, dcid, scid_c = c.key_id(pk), bytes.fromhex(d["dcid"]), bytes.fromhex(d["scid_c"])
+    ident, dcid, scid_c = h.ZERO_ID, bytes.fromhex(d["dcid"]), bytes.fromhex(d["scid_c"])
     issued, addr = bytes.fromhex(d["issued"]), bytes.fromhex(d["client_ip16_port"])
     rscid, token = t.retry_token(token_key, issued, dcid, addr)
     message = h.keyinfo_message(token, pk)
