@@ -106,3 +106,82 @@ class ClientSocket:
         self.connection.close(code, reason, time.monotonic())
         self.run(lambda: self.connection.state == "over", 5)
         self.socket.close()
+
+
+class ServerSocket:
+    """A server that sends back every byte and message. `handshake` is a reference.server.Server."""
+
+    def __init__(self, address: tuple[str, int], handshake, log=print):
+        family = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0][0]
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.handshake, self.log = handshake, log
+        self.reset_key = os.urandom(32)
+        self.by_cid: dict[bytes, tuple[Connection, tuple]] = {}
+        self.connections: list[tuple[Connection, tuple]] = []
+
+    def serve(self, until=lambda: False):
+        while not until():
+            at = [t for con, _ in self.connections if (t := con.timeout()) is not None]
+            self.socket.settimeout(min(0.5, max(0.0005, min(at, default=1e18) - time.monotonic())))
+            try:
+                self._datagram(*self.socket.recvfrom(65535))
+            except (TimeoutError, BlockingIOError):
+                pass
+            for con, addr in list(self.connections):
+                self._turn(con, addr)
+
+    def _datagram(self, d: bytes, addr: tuple):
+        if not d or not addr[1]:                                             # JSP-PKT-03
+            return
+        now = time.monotonic()
+        if not d[0] & 0x80:
+            con = self.by_cid.get(d[1:9], (None,))[0]
+            if con:
+                con.receive(d, now)
+            elif len(d) >= 31:                                               # JSP-RST-02
+                self.socket.sendto(self._reset(d), addr)
+            return
+        answers, new = self.handshake.receive(d, addr, now, int(time.time()))
+        for a in answers:
+            self.socket.sendto(a, addr)
+        if new:
+            types = {t: 0 if t >= 12 else 100 for t in range(0, 16, 2)}
+            own = local_params([new.protocol], max_streams=types,
+                               reset_token=c.reset_token(self.reset_key, new.scid))
+            con = Connection(False, own, new.params, new.schedule, new.scid, new.client_cid, now,
+                             reset_key=self.reset_key)
+            con.budget = 10 * 1200 if new.validated else 3 * new.received - new.sent
+            self.by_cid[new.scid] = con, addr
+            self.connections.append((con, addr))
+
+    def _reset(self, d: bytes) -> bytes:
+        """packets.md, section 10.1."""
+        head = bytearray(os.urandom(len(d) - 17))
+        head[0] = head[0] & 0x3F | 0x40
+        return bytes(head) + c.reset_token(self.reset_key, d[1:9])
+
+    def _turn(self, con: Connection, addr: tuple):
+        now = time.monotonic()
+        at = con.timeout()
+        if at is not None and at <= now:
+            con.on_timeout(now)
+        while con.events:
+            self._event(con, addr, con.events.popleft())
+        for d in con.send(now):
+            self.socket.sendto(d, addr)
+        if con.state == "over":
+            self.connections.remove((con, addr))
+            self.by_cid = {cid: x for cid, x in self.by_cid.items() if x[0] is not con}
+
+    def _event(self, con: Connection, addr: tuple, event: tuple):
+        kind = event[0]
+        if kind == "new cid":
+            self.by_cid[event[1]] = con, addr
+        elif kind in ("confirmed", "closed"):
+            self.log(addr[0], addr[1], *event)
+        elif kind in ("readable", "message", "ended") and event[1] in con.streams:
+            half = con.streams[event[1]].send
+            data = con.read(event[1]) if kind == "readable" else event[2] if kind == "message" else b""
+            if half and event[1] in con.streams:
+                con.write(event[1], data, kind == "ended")
