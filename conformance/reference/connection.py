@@ -48,7 +48,7 @@ class Connection(Sending):
         self.control: deque = deque()        # contents to send: ("frame", Frame) or ("max_data",) and the like
         self.events: deque = deque()
         self.connected, self.confirmed, self.probes = not client, False, 0
-        self.state, self.end_at, self.close_frame = "open", None, None
+        self.state, self.end_at, self.close_frame, self.peer_close = "open", None, None, None
         self.close_count, self.close_due, self.close_times = 0, False, []
         self.idle_from, self.asked = now, False
         if client:
@@ -167,6 +167,7 @@ class Connection(Sending):
         elif t == f.NEW_TOKEN:
             self.events.append(("token", x.data))
         elif t in (f.CLOSE, f.CLOSE_APP):
+            self.peer_close = x
             self._drain(now, x.code, x.reason)
         elif t == f.ACK_FREQ:                                                # JSP-FRM-27: never announced here
             raise FrameError(PROTOCOL_VIOLATION, t, "ACK_FREQ was not offered")
