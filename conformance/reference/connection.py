@@ -289,7 +289,10 @@ class Connection(Sending):
         return self.streams[x.id]
 
     def _on_stream_frame(self, x):
-        s, t = self._find(x), x.type
+        t = x.type
+        if t >= f.MSG and t & 8:                                             # JSP-COMP-01: never offered here
+            raise FrameError(PROTOCOL_VIOLATION, t, "compression was not offered")
+        s = self._find(x)
         if s is None or t in (f.BLOCKED, f.STREAM_PRIORITY):
             return
         if t == f.MAX_STREAM_DATA:
