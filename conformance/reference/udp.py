@@ -24,11 +24,11 @@ class ClientSocket:
     """One connection of a client. `loss` drops that part of all datagrams in both directions, for tests."""
 
     def __init__(self, address: tuple[str, int], server, protocols: list[bytes], client_key=None, psk=None,
-                 psk_id: bytes | None = None, token: bytes = b"", loss: float = 0.0, log=lambda *a: None):
+                 psk_id: bytes | None = None, token: bytes = b"", loss: float = 0.0):
         family = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0][0]
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.connect(address)
-        self.loss, self.log, self.early = loss, log, []
+        self.loss, self.early = loss, []
         key_id = c.key_id(client_key.public) if client_key else None
         types = {t: 0 if t >= 12 else 100 for t in range(1, 16, 2)}          # JSP-COMP-02
         own = local_params(protocols, client_key_id=key_id, psk_id=psk_id, max_streams=types)
