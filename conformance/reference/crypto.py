@@ -62,7 +62,7 @@ def _x25519(private: bytes, public: bytes) -> bytes:
     try:
         return X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError as e:
-        raise Malformed("X25519") from e
+        raise Malformed("X25519", "non_contributory") from e
 
 
 def _x25519_base(private: bytes) -> bytes:
@@ -91,11 +91,11 @@ class KeyPair:
 def check_public(pk: bytes):
     """JSP-KEY-05: length, and every 12-bit coefficient below q."""
     if len(pk) != 1216:
-        raise Malformed("public key")
+        raise Malformed("public key", "invalid_key")
     for i in range(0, 1152, 3):
         a, b, c = pk[i:i + 3]
         if a | (b & 15) << 8 >= 3329 or b >> 4 | c << 4 >= 3329:
-            raise Malformed("public key")
+            raise Malformed("public key", "invalid_key")
 
 
 def encapsulate(pk: bytes, coins: bytes | None = None) -> tuple[bytes, bytes]:
@@ -121,14 +121,18 @@ def key_id_text(ident: bytes) -> str:
 
 
 def key_id_from_text(text: str) -> bytes:
+    if not text[:5].lower() == "jsp1-":
+        raise Malformed("not a key id", "prefix")
+    if len(text) != 57:
+        raise Malformed("not a key id", "length")
+    if not text.isascii() or any(c not in _B32 for c in text[5:].lower()):
+        raise Malformed("not a key id", "character")
     text = text.lower()
-    if len(text) != 57 or not text.startswith("jsp1-") or any(c not in _B32 for c in text[5:]):
-        raise ValueError("not a key id")
     bits = 0
     for c in text[5:]:
         bits = bits << 5 | _B32.index(c)
     if bits & 15:
-        raise ValueError("not a key id")
+        raise Malformed("not a key id", "trailing")
     return (bits >> 4).to_bytes(32, "big")
 
 
@@ -205,7 +209,7 @@ def unmask(hp: bytes, packet: bytes, cid_len: int) -> tuple[int, int, int, bytes
     """First byte, truncated number, its length, header, sealed rest; Malformed if too short (JSP-PKT-23)."""
     at = 1 + cid_len
     if len(packet) < at + 20:
-        raise Malformed("short packet")
+        raise Malformed("short packet", "too_short")
     mask = header_mask(hp, packet[at + 4:at + 20])
     first = packet[0] ^ mask[0] & 0x1F
     n = (first & 3) + 1

@@ -34,9 +34,9 @@ PLAIN = {
 class FrameError(Exception):
     """A frame that closes the connection: transport error and type of the frame."""
 
-    def __init__(self, code: int, frame_type: int, why: str):
+    def __init__(self, code: int, frame_type: int, why: str, reason: str = "invalid"):
         super().__init__(why)
-        self.code, self.frame_type = code, frame_type
+        self.code, self.frame_type, self.reason = code, frame_type, reason
 
 
 class Frame(SimpleNamespace):
@@ -121,20 +121,23 @@ def decode(payload: bytes) -> list[Frame]:
         raise FrameError(PROTOCOL_VIOLATION, 0, "no frames")
     r, out = Reader(payload), []
     while r.left():
-        start, t = r.at, 0
-        try:
-            t = r.varint()
-            if r.at - start != len(varint(t)):                               # JSP-FRM-05
-                raise Malformed("type not in its shortest form")
-            f = _decode_one(r, t)
-        except Malformed as e:
-            raise FrameError(FRAME_ENCODING, t, str(e)) from e
-        if f is not None:
-            out.append(f)
+        out.append(decode_one(r))
     return out
 
 
-def _decode_one(r: Reader, t: int) -> Frame | None:
+def decode_one(r: Reader) -> Frame:
+    """The next frame, or FrameError."""
+    start, t = r.at, 0
+    try:
+        t = r.varint()
+        if r.at - start != len(varint(t)):                                   # JSP-FRM-05
+            raise Malformed("type not in its shortest form", "non_minimal_type")
+        return _decode_fields(r, t)
+    except Malformed as e:
+        raise FrameError(FRAME_ENCODING, t, str(e), "invalid" if e.reason == "malformed" else e.reason) from e
+
+
+def _decode_fields(r: Reader, t: int) -> Frame:
     if t in PLAIN:
         f = make(t, **{name: r.varint() for name in PLAIN[t]})
         if t == RESET_STREAM and f.reliable > f.final:                       # JSP-FRM-34
@@ -191,7 +194,7 @@ def _decode_one(r: Reader, t: int) -> Frame | None:
         return _decode_parity(r)
     if t >= 0x40 and t & 1:                                                  # JSP-FRM-08
         return make(t, data=r.take(r.varint()))
-    raise Malformed("unknown type")                                          # JSP-FRM-06, JSP-FRM-07
+    raise Malformed("unknown type", "extension" if t >= 0x40 else "unknown_type")                                          # JSP-FRM-06, JSP-FRM-07
 
 
 def _decode_data(r: Reader, t: int) -> Frame:
@@ -200,7 +203,7 @@ def _decode_data(r: Reader, t: int) -> Frame:
     offset = r.varint() if is_msg or t & 4 else 0
     data = r.take(r.varint()) if t & (1 if is_msg else 2) else r.rest()
     if not data and (is_msg or not t & 1):                                   # JSP-FRM-32, JSP-FRM-37
-        raise FrameError(PROTOCOL_VIOLATION, t, "no data")
+        raise FrameError(PROTOCOL_VIOLATION, t, "no data", "empty")
     if offset + len(data) >= 1 << 62:                                        # JSP-FRM-33
         raise Malformed("offset")
     return make(t, id=ident, offset=offset, data=data)
@@ -209,11 +212,13 @@ def _decode_data(r: Reader, t: int) -> Frame:
 def _decode_parity(r: Reader) -> Frame:
     """JSP-FRM-38; that `back` is not above the packet number is for the caller to check."""
     back, span = r.varint(), r.uint(1)
+    if not 1 <= span <= 128:
+        raise Malformed("block")
     mask = r.take((span + 7) // 8)
     f = make(PARITY, back=back, span=span, mask=mask, index=r.uint(1), klass=r.uint(1), planned=r.uint(1),
              symbol=r.take(r.varint()))
     bits = int.from_bytes(mask, "little")
-    if not 1 <= span <= 128 or not bits & 1 or bits.bit_length() != span or bits.bit_count() > 64 or back < span:
+    if not bits & 1 or bits.bit_length() != span or bits.bit_count() > 64 or back < span:
         raise Malformed("block")
     if f.klass not in (1, 2, 4, 8, 16, 32) or f.planned > f.klass or f.index >= f.planned:
         raise Malformed("class")

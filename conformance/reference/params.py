@@ -37,25 +37,28 @@ def encode(entries: dict[int, bytes], grease: bool = False) -> bytes:
 def split(data: bytes, most: int | None = 64) -> dict[int, bytes]:
     """The entries by id; Malformed as JSP-PAR-03 says."""
     if most is not None and len(data) > 2048:
-        raise Malformed("too many bytes of parameters")
+        raise Malformed("too many bytes of parameters", "too_many")
     r, out, last = Reader(data), {}, -1
     while r.left():
         ident = r.varint()
         value = r.take(r.varint())
         if ident <= last:
-            raise Malformed("ids do not ascend")
+            raise Malformed("ids do not ascend", "order", ident)
         last = ident
         out[ident] = value
     if most is not None and len(out) > most:
-        raise Malformed("too many entries")
+        raise Malformed("too many entries", "too_many")
     return out
 
 
-def number(value: bytes) -> int:
+def number(value: bytes, ident: int | None = None) -> int:
     r = Reader(value)
-    n = r.varint()
+    try:
+        n = r.varint()
+    except Malformed as e:
+        raise Malformed("number cut off", parameter=ident) from e
     if r.left():
-        raise Malformed("number does not fill its value")
+        raise Malformed("number does not fill its value", parameter=ident)
     return n
 
 
@@ -99,49 +102,58 @@ class Params:
         entries, p = split(data), cls()
         for name, (ident, _, _, _) in NUMBERS.items():
             if ident in entries:
-                setattr(p, name, number(entries[ident]))
+                setattr(p, name, number(entries[ident], ident))
                 p.explicit.append(name)
-        for name, (_, _, low, high) in NUMBERS.items():
+        wrong = (RESET_TOKEN, REFUSE) if from_client else (CLIENT_KEY_ID, CLIENT_KEY, PSK_ID, APP_TOKEN, REFUSE)
+        for ident in wrong:                                                              # JSP-PAR-05
+            if ident in entries:
+                raise Malformed("parameter from the wrong side", "misplaced", ident)
+        p._lists(entries, from_client)
+        p.reset_token = _sized(entries, RESET_TOKEN, 16, 16)
+        p.client_key_id = _sized(entries, CLIENT_KEY_ID, 32, 32)
+        p.client_key = _sized(entries, CLIENT_KEY, 1216, 1216)
+        p.psk_id = _sized(entries, PSK_ID, 0, 64)
+        p.app_token = _sized(entries, APP_TOKEN, 0, 512)
+        if p.client_key_id is not None and p.client_key is not None:                     # JSP-HS-10
+            raise Malformed("two client keys", "two_client_keys")
+        for name, (ident, _, low, high) in NUMBERS.items():
             value = getattr(p, name)
             if value is not None and (value < low or high is not None and value > high):
-                raise Malformed(name)
+                raise Malformed(name, "range", ident)
         if p.max_message_size > min(p.initial_max_data, p.initial_max_stream_data):      # JSP-FLOW-10
-            raise Malformed("max_message_size above the windows")
+            raise Malformed("max_message_size above the windows", "range", 0x07)
         if p.min_ack_delay is not None and p.min_ack_delay > 1000 * p.max_ack_delay:
-            raise Malformed("min_ack_delay")
-        p._lists(entries, from_client)
-        wrong = (RESET_TOKEN,) if from_client else (CLIENT_KEY_ID, CLIENT_KEY, PSK_ID, APP_TOKEN, REFUSE)
-        if any(i in entries for i in wrong):                                             # JSP-PAR-05
-            raise Malformed("parameter from the wrong side")
-        p.reset_token = _sized(entries.get(RESET_TOKEN), 16, 16)
-        p.client_key_id = _sized(entries.get(CLIENT_KEY_ID), 32, 32)
-        p.client_key = _sized(entries.get(CLIENT_KEY), 1216, 1216)
-        p.psk_id = _sized(entries.get(PSK_ID), 0, 64)
-        p.app_token = _sized(entries.get(APP_TOKEN), 0, 512)
-        if p.client_key_id is not None and p.client_key is not None:                     # JSP-HS-10
-            raise Malformed("two client keys")
+            raise Malformed("min_ack_delay", "range", 0x0D)
+        for kind, most in p.max_streams.items():
+            if not (0 if kind >> 2 == 3 else 4) <= most <= 1 << 58:
+                raise Malformed("initial_max_streams", "range", MAX_STREAMS)
         return p
 
     def _lists(self, entries: dict[int, bytes], from_client: bool):
-        r = Reader(entries.get(MAX_STREAMS, b""))
-        while r.left():
-            kind, most = r.uint(1), r.varint()
-            low = 0 if kind >> 2 == 3 else 4
-            if kind > 15 or kind in self.max_streams or kind & 1 != from_client or not low <= most <= 1 << 58:
-                raise Malformed("initial_max_streams")
-            self.max_streams[kind] = most
-        if PROTOCOLS in entries:
-            r, self.protocols = Reader(entries[PROTOCOLS]), []
+        ident = MAX_STREAMS
+        try:
+            r = Reader(entries.get(MAX_STREAMS, b""))
             while r.left():
-                self.protocols.append(r.take(r.uint(1)))
-            if not self.protocols or b"" in self.protocols or not from_client and len(self.protocols) != 1:
-                raise Malformed("app_protocols")
+                kind, most = r.uint(1), r.varint()
+                if kind > 15 or kind in self.max_streams or kind & 1 != from_client:
+                    raise Malformed("initial_max_streams")
+                self.max_streams[kind] = most
+            if PROTOCOLS in entries:
+                ident = PROTOCOLS
+                r, self.protocols = Reader(entries[PROTOCOLS]), []
+                while r.left():
+                    self.protocols.append(r.take(r.uint(1)))
+                if not self.protocols or b"" in self.protocols or not from_client and len(self.protocols) != 1:
+                    raise Malformed("app_protocols")
+        except Malformed as e:
+            raise Malformed(str(e), parameter=ident) from e
         for ident, unit in ((0x11, 4), (0x12, 2)):
             if ident in entries and (not entries[ident] or len(entries[ident]) % unit):
-                raise Malformed("list")
+                raise Malformed("list", parameter=ident)
 
 
-def _sized(value: bytes | None, low: int, high: int) -> bytes | None:
+def _sized(entries: dict[int, bytes], ident: int, low: int, high: int) -> bytes | None:
+    value = entries.get(ident)
     if value is not None and not low <= len(value) <= high:
-        raise Malformed("length of a parameter")
+        raise Malformed("length of a parameter", parameter=ident)
     return value

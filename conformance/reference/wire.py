@@ -10,7 +10,14 @@ FULL = 1200                              # bytes of a full datagram of the hands
 
 
 class Malformed(Exception):
-    """Bytes that cannot be parsed; the caller drops the packet or closes, as the specification says."""
+    """Bytes that cannot be parsed; the caller drops the packet or closes, as the specification says.
+
+    `reason` is the word for it in the test vectors, `parameter` the id of the parameter that is wrong.
+    """
+
+    def __init__(self, why: str, reason: str = "malformed", parameter: int | None = None):
+        super().__init__(why)
+        self.reason, self.parameter = reason, parameter
 
 
 def varint(value: int) -> bytes:
@@ -37,7 +44,7 @@ class Reader:
 
     def take(self, n: int) -> bytes:
         if n > self.left():
-            raise Malformed("cut off")
+            raise Malformed("cut off", "truncated")
         self.at += n
         return self.data[self.at - n:self.at]
 
@@ -84,27 +91,40 @@ def parse_invariant(datagram: bytes) -> tuple[int, bytes, bytes, Reader]:
     return version, dcid, scid, r
 
 
-def parse_long(datagram: bytes, from_client: bool) -> Long:
-    """JSP-PKT-06: raises Malformed where the datagram has to be dropped."""
-    version, dcid, scid, r = parse_invariant(datagram)
-    first = datagram[0]
+def parse_header(datagram: bytes, from_client: bool) -> Long:
+    """JSP-PKT-06: raises Malformed where the header is not one of version 1."""
+    first = Reader(datagram).uint(1)
+    if first & 0xC0 != 0xC0:
+        raise Malformed("first byte", "fixed_bit" if first & 0x80 else "not_long")
+    if Reader(datagram, 1).uint(4) != VERSION:
+        raise Malformed("version", "version")
     kind, count, index = first >> 4 & 3, (first >> 2 & 3) + 1, first & 3
-    if version != VERSION or first & 0xC0 != 0xC0 or index >= count or len(dcid) > 16 or len(scid) > 16:
-        raise Malformed("long header")
     if kind in ((SI, RETRY) if from_client else (CI,)):
-        raise Malformed("type from the wrong side")
-    if count > 1 and (kind == RETRY or kind == KEY and from_client):
-        raise Malformed("fragments where there are none")
+        raise Malformed("type from the wrong side", "type")
+    if index >= count or count > 1 and (kind == RETRY or kind == KEY and from_client):
+        raise Malformed("fragments where there are none", "fragment")
+    _, dcid, scid, r = parse_invariant(datagram)
+    if len(dcid) > 16 or len(scid) > 16:
+        raise Malformed("long connection id", "cid_length")
     token = b""
     if from_client:
-        token = r.take(r.varint())
-        if len(token) > 128 or len(dcid) < 8:
-            raise Malformed("token or destination id")
-    elif kind in (RETRY, KEY) and len(scid) < 8:           # JSP-PKT-09
-        raise Malformed("source id too short")
-    if r.left() < 16:
-        raise Malformed("no tag")
+        length = r.varint()
+        if length > 128:
+            raise Malformed("long token", "token_length")
+        token = r.take(length)
     return Long(kind, count, index, dcid, scid, token, datagram[:r.at], datagram[r.at:])
+
+
+def parse_long(datagram: bytes, from_client: bool) -> Long:
+    """Raises Malformed where the datagram has to be dropped."""
+    packet = parse_header(datagram, from_client)
+    if from_client and len(packet.dcid) < 8:               # JSP-PKT-07
+        raise Malformed("destination id too short")
+    if not from_client and packet.kind in (RETRY, KEY) and len(packet.scid) < 8:           # JSP-PKT-09
+        raise Malformed("source id too short")
+    if len(packet.payload) < 16:
+        raise Malformed("no tag")
+    return packet
 
 
 # ---- fragments ---------------------------------------------------------------------------------------------------
@@ -112,6 +132,16 @@ def parse_long(datagram: bytes, from_client: bool) -> Long:
 def fragment(total: int, offset: int, data: bytes, pad_to: int = 0) -> bytes:
     body = struct.pack(">HHH", total, offset, len(data)) + data
     return body.ljust(pad_to, b"\0")
+
+
+def parse_fragment(plaintext: bytes) -> tuple[int, int, bytes, bytes]:
+    """Total, offset, data, padding (JSP-PKT-17)."""
+    r = Reader(plaintext)
+    total, offset, length = r.uint(2), r.uint(2), r.uint(2)
+    data = r.take(length)
+    if not length or total > MAX_MESSAGE or offset + length > total:
+        raise Malformed("fragment", "fragment")
+    return total, offset, data, r.rest()
 
 
 def cut(message: bytes, share: int) -> list[tuple[int, bytes]]:
@@ -131,11 +161,8 @@ class Assembly:
 
     def add(self, count: int, index: int, plaintext: bytes) -> bytes | None:
         """The whole message once it is complete; Malformed for a fragment that has to be dropped."""
-        r = Reader(plaintext)
-        total, offset, length = r.uint(2), r.uint(2), r.uint(2)
-        data = r.take(length)
-        if not length or total > MAX_MESSAGE or offset + length > total:
-            raise Malformed("fragment")
+        total, offset, data, _ = parse_fragment(plaintext)
+        length = len(data)
         if self.count is None:
             self.count, self.total = count, total
         if (count, total) != (self.count, self.total) or index in self.pieces:
