@@ -122,7 +122,6 @@ fn params() -> Vec<(&'static str, &'static str, String)> {
         ("params_app_token_of_513", "P1", tlv(0x24, &"61".repeat(513))),
         ("params_refusal_of_client", "P1", number(0x30, 1)),
         ("params_refusal_in_params", "PARAMS", number(0x30, 1)),
-        ("params_numbers_in_p2", "P2", number(0x01, 0)),
         ("params_protocols_empty", "P1", tlv(0x10, "")),
         ("params_protocol_without_name", "P1", tlv(0x10, "046162636400")),
         ("params_protocol_cut_off", "P1", tlv(0x10, "05616263")),
